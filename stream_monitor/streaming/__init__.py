@@ -1,0 +1,1 @@
+"""The Kafka edge: profilers, the detector, our topics, live topics, the commit protocol, and an embedded broker for demos."""
