@@ -1,0 +1,4 @@
+__version__: str
+
+class AIOKafkaConsumer:
+    _isolation_level: str
