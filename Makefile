@@ -58,6 +58,7 @@ layers: $(STAMP)  ## each floor imports only from those below it
 
 lock: $(STAMP)  ## requirements/*.txt anew from pyproject.toml, versions kept where they can be
 	@$(COMPILE) $(LOCK_ARGS) --output-file requirements/runtime.txt pyproject.toml
+	@$(COMPILE) $(LOCK_ARGS) --only-build-deps --build-deps-for wheel --output-file requirements/build.txt pyproject.toml
 	@$(COMPILE) $(LOCK_ARGS) --extra parquet --extra demo --extra test --extra dev --constraint requirements/runtime.txt \
 		--output-file requirements/dev.txt pyproject.toml
 
