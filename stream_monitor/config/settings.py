@@ -60,6 +60,11 @@ class Settings(Cluster, BaseSettings):
     detector_app: str = Field(default_factory=_group("detector"), description="Faust app id of the detectors.")
     worker: str = Field(default_factory=socket.gethostname, description="Name of this process: stable over restarts, unique among them.")
 
+    start_from: Literal["latest", "earliest"] = Field("latest", description="Where a topic new to the group is read from.")
+    cold_start: Literal["sample", "full", "none"] = Field("sample", description="What is read of the history of a topic new to us.")
+    static_membership: bool = Field(False, description="Whether a worker that restarts keeps its partitions (group.instance.id = worker).")
+    watchdog_seconds: Positive = Field(120.0, description="A worker that makes no progress for this long exits with code 1.")
+
     max_fields: int = Field(1000, ge=1, description="Fields kept per topic; more are counted and dropped.")
     max_depth: int = Field(32, ge=1, le=512, description="Levels of nesting read.")
     max_record_bytes: int = Field(8 * 2**20, ge=1, description="Larger records are counted as malformed.")
