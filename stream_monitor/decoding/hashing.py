@@ -183,7 +183,12 @@ def hash_all(values: Sequence[bytes], key: bytes = DEFAULT_KEY) -> NDArray[np.ui
 
 def salt(path: str) -> np.uint64:
     """What a field's hashes are mixed with in the hash of a whole record, and what decides which fields a cap keeps."""
-    return np.uint64(hash_bytes(DEFAULT_KEY, PRIVATE_SALT + path.encode("utf-8", "surrogatepass")))
+    return np.uint64(salts([path])[0])
+
+
+def salts(paths: Sequence[str]) -> NDArray[np.uint64]:
+    """The `salt` of each path (n,)."""
+    return hash_all([PRIVATE_SALT + path.encode("utf-8", "surrogatepass") for path in paths])
 
 
 def hash_positions(partition: int, offsets: NDArray[np.int64]) -> NDArray[np.uint64]:
