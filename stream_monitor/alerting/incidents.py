@@ -27,6 +27,8 @@ from stream_monitor.alerting.severity import Budget, Severity, severity_of
 from stream_monitor.detection.verdict import Aspect, Finding, Judgement
 from stream_monitor.errors import FormatError, SensitivityError
 
+__all__ = ["Cause", "Incident", "IncidentBook", "IncidentChange"]
+
 JOIN_WINDOWS = 2
 """Aspects that alert within so many windows of an opening join it."""
 UPDATE_WINDOWS = 10
