@@ -47,7 +47,7 @@ def java() -> str:
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java") or (shutil.which(f"{home}/bin/java") if home else None)
     if found is None:
-        raise KafkaUnavailableError("expected Java 17 or newer to run Apache Kafka, found no `java`: install openjdk-17-jre-headless")
+        raise KafkaUnavailableError("expected Java 17 or newer to run Apache Kafka, found no `java`: install default-jre-headless")
     return found
 
 

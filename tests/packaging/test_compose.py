@@ -11,6 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator, ValidationError
 
+from stream_monitor.cli import load_command
 from tests.apache_kafka.jars import kafka_version
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +74,13 @@ def test_containers_reach_kafka_by_the_inside_listener(compose: Any) -> None:
     for name in ("topics", "monitor", "generator"):
         command = compose["services"][name]["command"]
         assert command[next(at for at, word in enumerate(command) if word.startswith("--bootstrap-server")) + 1] == "kafka:19092"
+
+
+@pytest.mark.parametrize("service", ["monitor", "generator"])
+def test_the_command_line_knows_the_commands_and_options_used(compose: Any, service: str) -> None:
+    name, *words = compose["services"][service]["command"]
+    known = {option for parameter in load_command(name).params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= known
 
 
 def test_every_named_volume_is_declared_and_used(compose: Any) -> None:
