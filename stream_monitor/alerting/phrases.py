@@ -1,7 +1,7 @@
 """How each metric is put in words: one phrase a metric name, one a family where names have parameters (`pattern:<mask>`).
 
 Placeholders: {place} the topic and field, {observed} the number with its unit, {records} "the records of <topic>", {name} what follows
-the colon of a metric's name, {higher}, {more} the direction against what is usual.
+the colon of a metric's name, {higher}, {more} the direction against what is usual. Numbers are in the units of `detection.readable`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ _CONFORMITY = {
     "new_pattern": _share("has a format never seen before"),
     "pattern": _share("has the format {name}"),
     "length_mean": Phrase("The mean length of {place} is {observed} bytes", Unit.NUMBER),
+    "length_spread": Phrase("The lengths of {place} spread by {observed} bytes", Unit.NUMBER),
     "unknown_field": Phrase("{observed} of {records} have {place}, a field never seen before"),
     "duplicate_keys": Phrase("{observed} of {place} name a key twice in one object"),
 }
@@ -76,8 +77,8 @@ _INTEGRITY = {
     "above_range": _share("lies above all that was seen before"),
     "low_tail": _share("lies in the low tail"),
     "high_tail": _share("lies in the high tail"),
-    "mean": Phrase("The mean of {place} is {observed}", Unit.NUMBER),
-    "spread": Phrase("The spread of {place} is {observed}", Unit.NUMBER),
+    "mean": Phrase("The mean of {place} is {observed} standard deviations off its usual level", Unit.NUMBER),
+    "spread": Phrase("The spread of {place} is {observed} times the usual one", Unit.NUMBER),
     "rank_mean": _statistic("The values of {place} are {higher} than usual", "mean rank"),
     "rank_spread": _statistic("The values of {place} are {more} spread out than usual", "spread of ranks"),
     "rank_kurtosis": _statistic("{place} has {more} extreme values than usual", "kurtosis of ranks"),
@@ -98,6 +99,7 @@ _COHERENCE = {
     "correlation": Phrase("The correlation of {place} with {name} is {observed}", Unit.NUMBER),
     "descending": _share("is lower than the value before it"),
     "trees_tail": Phrase("{observed} of {place} are of a kind hardly ever seen"),
+    "trees_low": Phrase("{observed} of {place} are of a kind seldom seen"),
     "trees": _statistic("Taken whole, {place} look unlike before", "half-space trees"),
     "principal": _statistic("The fields of {topic} no longer vary together as they did", "principal components"),
     "autoencoder": _statistic("The fields of {topic} no longer vary together as they did", "reconstruction error"),

@@ -14,7 +14,7 @@ unknown_field null absent empty disguised repeated_new_value duplicate_rows dupl
 adjacent_equal longest_run unseen_value below_range above_range low_tail high_tail mean spread rank_mean rank_spread rank_kurtosis ks
 categories_g categories_jsd category_peak value_scan pair_rare:country pair_llr:country pair_pmi:country joint_bad joint_low joint_llr
 joint_mean residual_raw residual_log residual_rank residual_big_raw residual_big_log residual_big_rank correlation:amount descending
-trees_tail trees_mean trees_divergence principal records late future disordered delay
+trees_tail trees_low trees_chi trees_mean trees_divergence length_spread duplicate_keys principal records late future disordered delay
 """
 
 
@@ -39,9 +39,10 @@ def test_every_metric_has_a_phrase_of_its_own(metric, field):
     (finding(name="zip", metric="absent", observed=1.0, expected=(0, 0.1)),
      "100 % of the records of orders lack orders.zip; up to 10 % is usual."),
     (finding(metric="pattern:AA-99", expected=(0.9, 1.0)), "21 % of orders.email has the format AA-99; 90-100 % is usual."),
-    (finding(name="price", metric="mean", observed=12_345.6, expected=(11.2, 12.9)),
-     "The mean of orders.price is 12,300; 11.2-12.9 is usual."),
-    (finding(name="price", metric="mean", observed=-3.0, expected=(-1.5, 2.0)), "The mean of orders.price is -3; -1.5 to 2 is usual."),
+    (finding(name="price", metric="mean", observed=12.345, expected=(-0.1, 0.1)),
+     "The mean of orders.price is 12.3 standard deviations off its usual level; -0.1 to 0.1 is usual."),
+    (finding(name="price", metric="spread", observed=4.21, expected=(0.9, 1.1)),
+     "The spread of orders.price is 4.21 times the usual one; 0.9-1.1 is usual."),
     (finding(name="price", metric="ks", observed=0.31, expected=(0.0, 0.042)),
      "The values of orders.price are distributed unlike before (Kolmogorov-Smirnov distance 0.31; up to 0.042 is usual)."),
     (finding(name="price", metric="rank_mean", observed=0.2, expected=(0.4, 0.6)),
