@@ -1,0 +1,209 @@
+"""The judge of one topic: windows in, judgements out, learning as it goes.
+
+A window's metrics are judged by charts (detection/charts.py), their largest surprises are calibrated to return periods
+(calibration.py), and causes are named (attribution.py). Then the window is remembered: clipped at a fixed gate, so that it
+teaches without leading, and its rows teach the next reference except for the fields under suspicion. References are
+re-trained on a geometric schedule (training.py). Pure: no clock, no randomness but the seed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from math import log10
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_monitor.config.sensitivity import Sensitivity
+from stream_monitor.detection.attribution import attribute
+from stream_monitor.detection.calibration import Calibration
+from stream_monitor.detection.charts import Charts
+from stream_monitor.detection.findings import findings, listed, readable
+from stream_monitor.detection.memory import Memory, Remembered
+from stream_monitor.detection.pool import PaneRows
+from stream_monitor.detection.profile_metrics import read_profile
+from stream_monitor.detection.readings import Readings, Spec, Table
+from stream_monitor.detection.samples import Witnesses
+from stream_monitor.detection.schedule import first_training, next_training
+from stream_monitor.detection.shift import ShiftTracker
+from stream_monitor.detection.training import measure_rows, notable, retrain
+from stream_monitor.detection.verdict import MAX_RETURN_PERIOD_DAYS, Aspect, Judgement
+from stream_monitor.profiling.panes import Window
+from stream_monitor.profiling.profile import Profile
+from stream_monitor.profiling.reference import Reference
+
+Floats = NDArray[np.float64]
+
+DAY_MS = 86_400_000
+JUDGED_ROWS = 640
+"""Rows of the sample that are measured against the reference, in history and live alike."""
+MOST_PATHS = 256
+"""Fields with metrics; the most often seen ones."""
+GATE = 4.0
+"""-log10 p from which a metric is clipped before it teaches, and its field's rows don't teach the reference. Independent of the budget."""
+MOST_SIGHTED = 4096
+"""Paths counted, for choosing those that get metrics."""
+SIGHTED_SHARE = 0.05
+"""A field seen in fewer windows is still unknown: one renamed field in history must not become healthy."""
+READY = 30
+"""Windows of history from which limits are no longer called wide."""
+
+
+class Judge:
+    """Everything known about one topic's healthy data."""
+
+    def __init__(self, topic: str, window_ms: int, seed: int = 0) -> None:
+        self.topic, self.window_ms, self.seed = topic, window_ms, seed
+        self.memory = Memory()
+        self.reference: Reference | None = None
+        self.patterns: dict[int, str] = {}
+        self.paths: tuple[str, ...] = ()
+        self.sightings: Counter[str] = Counter()
+        self.judged = 0
+        self.train_at = first_training()
+        self.trained_ms = 0
+        self.fitted = -1
+        """Number of the last window that the charts in force have learned from."""
+        self.shift = ShiftTracker()
+        self._charts: Charts | None = None
+        self._calibration: Calibration | None = None
+
+    @property
+    def state(self) -> str:
+        """`cold`, `warming` or `ready`."""
+        if self.reference is None:
+            return "cold"
+        return "ready" if len(self.memory) >= READY else "warming"
+
+    @property
+    def window_days(self) -> float:
+        return self.window_ms / DAY_MS
+
+    def judge(self, window: Window, sensitivity: Sensitivity, *, learn: bool = True) -> Judgement:
+        """Conclude about the next window, and learn from it unless told not to. About 10 ms for 15 fields; a re-training takes seconds."""
+        profile = window.profile
+        rows = sampled_rows(profile)
+        metrics = self._read(window, rows)
+        if self.reference is None:
+            judgement = self._unjudged(window)
+            surprise, specs = np.zeros(len(metrics.specs)), metrics.specs
+        else:
+            charts, calibration = self._fit(sensitivity)
+            specs, metrics = charts.specs, metrics.aligned(charts.specs)
+            surprise = charts.surprise(metrics)[0]
+            judgement = self._conclude(window, metrics, surprise, charts, calibration)
+        if learn and sensitivity.adaptation != "frozen":
+            self._learn(window, rows, metrics, surprise, judgement, sensitivity)
+        return judgement
+
+    def _read(self, window: Window, rows: PaneRows) -> Table:
+        readings = Readings()
+        panes = max((window.end_ms - window.start_ms) / self.window_ms, 1.0)
+        read_profile(readings, window.profile, self.paths or sorted(window.profile.fields)[:MOST_PATHS], panes)
+        own = Table.of(readings, window.start_ms)
+        return own if self.reference is None else own.beside(measure_rows(rows, self.reference, window.start_ms))
+
+    def _fit(self, sensitivity: Sensitivity) -> tuple[Charts, Calibration]:
+        """Charts and calibration of the windows up to `fitted`; the same after a restore."""
+        upto = np.array([window.number <= self.fitted for window in self.memory.windows], np.bool_)
+        if self._charts is None:
+            self._charts = Charts(self.memory.lessons(self.memory.table).rows(upto))
+        if self._calibration is None or self._calibration.sensitivity != sensitivity:
+            known = [window for window, kept in zip(self.memory.windows, upto, strict=True) if kept]
+            self._calibration = Calibration(known, sensitivity)
+        return self._charts, self._calibration
+
+    def _conclude(self, window: Window, metrics: Table, surprise: Floats, charts: Charts, calibration: Calibration) -> Judgement:
+        found = calibration.judge(notable(charts.specs, surprise))
+        alerting = calibration.alerting(found, self.window_days)
+        usable = np.array([
+            calibration.sensitivity.weight(spec.aspect, spec.field) > 0
+            and (spec.other is None or calibration.sensitivity.weight(spec.aspect, spec.other) > 0)
+            for spec in charts.specs
+        ])
+        aspects = {aspect: self._days(value) for aspect, value in found.aspects.items()}
+        causes = [
+            replace(cause, metric=readable(charts.specs, surprise, cause.metric)) for cause in attribute(charts.specs, surprise, usable, alerting)
+        ] if alerting else []
+        named = findings(causes, metrics, charts, aspects, Witnesses(window.profile, self.reference))
+        leading = tuple(dict.fromkeys([*(finding.aspect for finding in named[:1]), *alerting]))
+        return Judgement(
+            topic=self.topic, start_ms=window.start_ms, end_ms=window.end_ms, records=window.profile.records, state=self.state,
+            return_period_days=self._days(found.window), aspects=aspects, alerting=bool(alerting), alerting_aspects=leading,
+            findings=named, metrics=listed(metrics, surprise, charts, self.window_days, self.reference), reference=self.reference.version if self.reference else 0,
+        )
+
+    def _days(self, surprise: float) -> float:
+        """Return period of a calibrated surprise."""
+        return min(10.0 ** min(surprise + log10(self.window_days), 300.0), MAX_RETURN_PERIOD_DAYS)
+
+    def _unjudged(self, window: Window) -> Judgement:
+        return Judgement(
+            topic=self.topic, start_ms=window.start_ms, end_ms=window.end_ms, records=window.profile.records, state=self.state,
+            return_period_days=0.0, aspects={}, alerting=False, alerting_aspects=(), findings=(), metrics=(), reference=0,
+        )
+
+    def _learn(
+        self, window: Window, rows: PaneRows, metrics: Table, surprise: Floats, judgement: Judgement, sensitivity: Sensitivity
+    ) -> None:
+        if self._charts is not None and self.reference is not None:
+            metrics = self._charts.censored(metrics, GATE)
+        suspects = frozenset(spec.field for spec, value in zip(metrics.specs, surprise.tolist(), strict=True) if value > GATE and spec.field)
+        found = notable(metrics.specs, surprise) if len(surprise) else ()
+        self.memory.remember(Remembered(self.judged, window.start_ms, found, rows.to_bytes(), suspects), metrics)
+        for path, field in window.profile.fields.items():
+            if path in self.sightings or len(self.sightings) < MOST_SIGHTED:
+                self.sightings[path] += 1
+            if len(self.patterns) < 10_000:
+                self.patterns.update(field.patterns.texts)
+        self.judged += 1
+        accepted = self.shift.update(judgement, self.judged - 1)
+        if accepted is not None and sensitivity.adaptation != "scheduled":
+            self.memory.accept_shift(accepted.fields, accepted.since)
+            self._train(window.end_ms, keep_schedule=True)
+        elif self.judged >= self.train_at and (sensitivity.adaptation == "continuous" or self.reference is None):
+            self._train(window.end_ms)
+        elif sensitivity.adaptation == "scheduled" and window.end_ms - self.trained_ms >= DAY_MS and len(self.memory) > 1:
+            self._train(window.end_ms)
+        elif self.reference is not None and self.judged - 1 - self.fitted > len(self.memory) // 25:
+            self.memory.thin()
+            self._refit()
+
+    def _refit(self) -> None:
+        self.fitted, self._charts, self._calibration = self.judged - 1, None, None
+
+    def _train(self, now_ms: int, *, keep_schedule: bool = False) -> None:
+        """Learn a new reference, in force from the next pane but one."""
+        self.memory.thin()
+        self.paths = self._known_paths()
+        own = self._own_metrics()
+        version = (self.reference.version if self.reference else 0) + 1
+        trained = retrain(
+            self.memory, own, self.patterns, version=version, effective_from_ms=now_ms + self.window_ms, seed=self.seed
+        )
+        self.reference, self.memory.table = trained.reference, trained.table
+        self.memory.rejudge(trained.surprises)
+        self.trained_ms = now_ms
+        if not keep_schedule:
+            self.train_at = next_training(self.judged)
+        self._refit()
+
+    def _known_paths(self) -> tuple[str, ...]:
+        least = max(2.0, SIGHTED_SHARE * self.judged)
+        known = [path for path, windows in self.sightings.items() if windows >= least]
+        return tuple(sorted(sorted(known, key=lambda path: (-self.sightings[path], path))[:MOST_PATHS]))
+
+    def _own_metrics(self) -> Table:
+        """The remembered metrics that need no reference, of the known fields."""
+        measured: set[Spec] = set()
+        if self.reference is not None:
+            measured = set(measure_rows(PaneRows(0, {}), self.reference, 0).specs)
+        known = {None, *self.paths}
+        return self.memory.table.aligned(tuple(spec for spec in self.memory.table.specs if spec not in measured and spec.field in known))
+
+
+def sampled_rows(profile: Profile) -> PaneRows:
+    """The rows that are measured against the reference: those with the smallest priorities."""
+    rows = np.arange(min(len(profile.sample), JUDGED_ROWS))
+    return PaneRows(len(rows), {path: column.take(rows) for path, column in profile.sample.columns.items()})

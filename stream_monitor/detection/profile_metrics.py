@@ -1,0 +1,102 @@
+"""What a profile says without a reference: missing values, types, shapes of strings, repeats, order, volume, time.
+
+Counts are of all records of the window, not of a sample. Where a sketch is not complete, repeats are rates among the values
+it kept. Cost: O(fields) a window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log, sqrt
+
+from stream_monitor.decoding.columns import Kind
+from stream_monitor.detection.readings import Layer, Readings
+from stream_monitor.detection.verdict import Aspect
+from stream_monitor.profiling.bottom_k import BottomK
+from stream_monitor.profiling.order_stats import FieldOrder
+from stream_monitor.profiling.profile import FieldProfile, Profile
+
+NAN = float("nan")
+TYPES = {Kind.BOOL: "bool", Kind.INT: "int", Kind.FLOAT: "float", Kind.STRING: "string", Kind.OBJECT: "object", Kind.ARRAY: "array"}
+NO_ORDER = FieldOrder(0, 0, 0, 0, 0)
+EMPTY, PADDED, NON_ASCII, DISGUISED = range(4)
+
+
+def read_profile(readings: Readings, profile: Profile, paths: Sequence[str], panes: float) -> None:
+    """Metrics of the whole record and of the fields `paths`, from the profile of a window of `panes` times the usual length."""
+    well_formed = profile.well_formed
+    _read_records(readings, profile, well_formed, set(paths), panes)
+    order = profile.order.by_field()
+    for path in paths:
+        field = profile.fields.get(path)
+        if field is None:
+            readings.rate(Aspect.COMPLETENESS, path, "absent", well_formed, well_formed, Layer.MISSING)
+        else:
+            _read_presence(readings, path, field, well_formed)
+            _read_types(readings, path, field)
+            _read_repeats(readings, path, field)
+            _read_order(readings, path, order.get(path, NO_ORDER))
+
+
+def _read_records(readings: Readings, profile: Profile, well_formed: int, known: set[str], panes: float) -> None:
+    readings.rate(Aspect.CONFORMITY, None, "parse_error", sum(profile.malformed.values()), profile.records, Layer.RECORD)
+    readings.rate(Aspect.CONFORMITY, None, "duplicate_keys", profile.duplicate_keys, well_formed, Layer.RECORD)
+    strangers = [f.observed for path, f in profile.fields.items() if path not in known and not f.elements]
+    readings.rate(Aspect.CONFORMITY, None, "unknown_field", max(strangers, default=0), well_formed, Layer.RECORD)
+    _repeats(readings, Aspect.UNIQUENESS, None, "duplicate_rows", profile.rows)
+    readings.level(Aspect.VOLUME, None, "records", 2 * sqrt(profile.records / panes), profile.records, Layer.FLOW, floor=0.3)
+    timing = profile.timing
+    total = profile.records + timing.late
+    for name, count in (("late", timing.late), ("future", timing.future), ("disordered", timing.disordered)):
+        readings.rate(Aspect.TIMELINESS, None, name, count, total, Layer.FLOW, one_sided=True)
+    delay = timing.delay_quantile(0.5)
+    readings.level(
+        Aspect.TIMELINESS, None, "delay", log(max(delay, 0.0) + 10.0) if timing.delays_known else NAN, total, Layer.FLOW, floor=0.1, one_sided=True
+    )
+
+
+def _read_presence(readings: Readings, path: str, field: FieldProfile, well_formed: int) -> None:
+    seen, present = field.observed, field.present
+    total = seen if field.elements else well_formed
+    if not field.elements:
+        readings.rate(Aspect.COMPLETENESS, path, "absent", well_formed - seen, well_formed, Layer.MISSING)
+    readings.rate(Aspect.COMPLETENESS, path, "null", int(field.kinds[Kind.NULL]), total, Layer.MISSING)
+    readings.rate(Aspect.COMPLETENESS, path, "empty", int(field.flags[EMPTY]), present, Layer.MISSING)
+    readings.rate(Aspect.COMPLETENESS, path, "disguised", int(field.flags[DISGUISED]), present, Layer.MISSING)
+
+
+def _read_types(readings: Readings, path: str, field: FieldProfile) -> None:
+    present = field.present
+    for kind, name in TYPES.items():
+        readings.rate(Aspect.CONFORMITY, path, f"type_{name}", int(field.kinds[kind]), present, Layer.FORM, "types")
+    readings.rate(Aspect.CONFORMITY, path, "padded", int(field.flags[PADDED]), present, Layer.FORM, "patterns")
+    readings.rate(Aspect.CONFORMITY, path, "non_ascii", int(field.flags[NON_ASCII]), present, Layer.FORM, "patterns")
+    lengths = field.lengths
+    few = lengths.count < 3
+    readings.level(Aspect.CONFORMITY, path, "length_mean", NAN if few else lengths.mean, lengths.count, Layer.FORM, "patterns", floor=0.01)
+    spread = NAN if few else 0.5 * log(max(lengths.variance, 0.0) + 0.0025)
+    readings.level(Aspect.CONFORMITY, path, "length_spread", spread, lengths.count, Layer.FORM, "patterns", floor=0.01)
+
+
+def _read_repeats(readings: Readings, path: str, field: FieldProfile) -> None:
+    values = field.values
+    _repeats(readings, Aspect.UNIQUENESS, path, "repeated_values", values)
+    if field.minus is not None:
+        _repeats(readings, Aspect.UNIQUENESS, path, "duplicate_rows_but_one", field.minus)
+    distinct = values.distinct() / sqrt(values.total) if values.total else NAN
+    readings.level(Aspect.UNIQUENESS, path, "distinct", distinct, values.total, Layer.DUPLICATE, "duplicates", floor=0.05)
+    singles = sqrt(values.singles()) if values.total else NAN
+    readings.level(Aspect.UNIQUENESS, path, "singles", singles, values.total, Layer.DUPLICATE, "duplicates", floor=0.05)
+
+
+def _repeats(readings: Readings, aspect: Aspect, path: str | None, name: str, sketch: BottomK) -> None:
+    """Values that repeat an earlier one, among the kept ones."""
+    kept = sketch.kept()
+    readings.rate(aspect, path, name, kept - len(sketch.hashes), kept, Layer.DUPLICATE, "duplicates")
+
+
+def _read_order(readings: Readings, path: str, order: FieldOrder) -> None:
+    """Adjacent equal values and the longest run of them (frozen), falls of the ordinal (disorder)."""
+    readings.rate(Aspect.UNIQUENESS, path, "adjacent_equal", order.equal, order.pairs, Layer.RUN, "runs")
+    readings.energy(Aspect.UNIQUENESS, path, "longest_run", max(order.longest_run - 1, 0), order.pairs, Layer.RUN, "runs")
+    readings.rate(Aspect.COHERENCE, path, "descending", order.descending, order.ordinal_pairs, Layer.RELATION, "order")

@@ -1,0 +1,92 @@
+"""Shifts that stay: when a long incident has become the new normal.
+
+A fault that lasts is either not being mended or not a fault. While windows keep alerting on the same field, the leading
+metric's values go to an ADWIN (Bifet and Gavaldà, 2007; river's). When the streak is `ADAPT_AFTER` windows long and ADWIN has
+found no change within its last half, the new level is stable: it is accepted, and what was before no longer teaches.
+Cost: 1 us a window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from river.drift import ADWIN
+
+from stream_monitor.detection.verdict import Judgement
+
+ADAPT_AFTER = 30
+"""Windows."""
+QUIET_ENDS = 3
+"""Quiet windows in a row that end a streak."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A shift accepted as the new normal."""
+
+    fields: frozenset[str | None]
+    since: int
+    """Number of the first window of the new normal."""
+
+
+@dataclass(slots=True)
+class ShiftTracker:
+    """The streak of alerting windows now, if there is one."""
+
+    since: int = -1
+    quiet: int = 0
+    values: list[float] = field(default_factory=list)
+    """Of the leading metric, window by window."""
+    metric: tuple[str, str | None] | None = None
+    fields: set[str | None] = field(default_factory=set)
+
+    def update(self, judgement: Judgement, number: int) -> Accepted | None:
+        """Follow window `number`; gives what is accepted, once."""
+        if not judgement.alerting:
+            self.quiet += 1
+            if self.since >= 0 and self.quiet >= QUIET_ENDS:
+                self.clear()
+            return None
+        self.quiet = 0
+        leading = judgement.findings[0]
+        if self.since < 0:
+            self.since, self.metric = number, (leading.metric, leading.field)
+        self.fields.add(leading.field)
+        found = next((f.observed for f in judgement.findings if (f.metric, f.field) == self.metric), None)
+        if found is not None:
+            self.values.append(found)
+        if number - self.since + 1 < ADAPT_AFTER or not is_stable(self.values):
+            return None
+        accepted = Accepted(frozenset(self.fields), self.since)
+        self.clear()
+        return accepted
+
+    def accept(self) -> Accepted | None:
+        """Accept the streak now, because the user says so."""
+        accepted = Accepted(frozenset(self.fields), self.since) if self.since >= 0 else None
+        self.clear()
+        return accepted
+
+    def clear(self) -> None:
+        """No streak."""
+        self.since, self.quiet, self.metric = -1, 0, None
+        self.values.clear()
+        self.fields.clear()
+
+
+def is_stable(values: list[float]) -> bool:
+    """Whether ADWIN finds no change in the second half of the values.
+
+    >>> is_stable([5.0] * 30), is_stable([float(i) for i in range(200)])
+    (True, False)
+    """
+    if len(values) < ADAPT_AFTER // 2:
+        return False
+    low, high = min(values), max(values)
+    adwin = ADWIN()
+    last = 0
+    for place, value in enumerate(values):
+        adwin.update((value - low) / (high - low) if high > low else 0.0)
+        if adwin.drift_detected:
+            last = place
+    return last < len(values) // 2
