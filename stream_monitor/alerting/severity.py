@@ -62,6 +62,11 @@ def threshold_days(aspect: Aspect, window_ms: int, budget: Budget) -> float:
     return max(shortest, 1.0 / alerts_per_day) if alerts_per_day > 0 else float("inf")
 
 
+def alerts_a_day(window_ms: int, budget: Budget) -> float:
+    """Alerts a day on healthy data that the budget comes to: fewer than `max_alerts` where windows are so long that 0.01 binds."""
+    return sum(1.0 / threshold_days(aspect, window_ms, budget) for aspect in Aspect)
+
+
 def severity_of(findings: Iterable[Finding], window_ms: int, budget: Budget) -> Severity:
     """Of one window's findings of one incident: `info` if all are of volume and timeliness, else the worst of the others.
 

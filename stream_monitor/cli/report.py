@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 
 from stream_monitor.alerting.cloudevents import alert_data, days
 from stream_monitor.alerting.incidents import IncidentChange
+from stream_monitor.alerting.severity import Budget, alerts_a_day
 from stream_monitor.alerting.times import clock_time, iso_time
 from stream_monitor.alerting.wording import duration, how_often, number, printable
 from stream_monitor.cli.console import make_table, notes
@@ -58,15 +59,15 @@ class ReplayProgress:
         self._bar.update(self._task, description=name, completed=self._reader.bytes_read, records=records, rate=rate)
 
 
-def allowed(summary: Summary, alerts_per_day: float) -> float:
+def allowed(summary: Summary, budget: Budget, window_ms: int) -> float:
     """Alerts that the budget allows on healthy data of this length."""
-    return alerts_per_day * summary.judged_days
+    return alerts_a_day(window_ms, budget) * summary.judged_days
 
 
-def print_summary(console: Console, summary: Summary, *, max_alerts: str, alerts_per_day: float, window_ms: int) -> None:
+def print_summary(console: Console, summary: Summary, budget: Budget, window_ms: int) -> None:
     """Tables: what was read and seen, the incidents, the most surprising windows."""
     states = ", ".join(f"{summary.states[state]:,} {state}" for state in ("cold", "warming", "ready") if summary.states[state])
-    budget = number(allowed(summary, alerts_per_day), 2)
+    limit = number(allowed(summary, budget, window_ms), 2)
     facts = make_table("", "")
     facts.show_header = False
     facts.add_row("topic", printable(summary.topic))
@@ -74,7 +75,7 @@ def print_summary(console: Console, summary: Summary, *, max_alerts: str, alerts
     facts.add_row("time", f"{_time(summary.start)} to {_time(summary.end)}" if summary.windows else "-")
     facts.add_row("windows", f"{summary.windows:,} of {duration(window_ms)}" + (f" ({states})" if states else ""))
     facts.add_row("state", summary.state)
-    facts.add_row("alerts", f"{len(summary.opened):,} seen; {budget} allowed on healthy data ({max_alerts}, {_days(summary)} judged)")
+    facts.add_row("alerts", f"{len(summary.opened):,} seen; {limit} allowed on healthy data ({budget.max_alerts}, {_days(summary)} judged)")
     console.print(facts)
     _print_incidents(console, summary)
     _print_surprising(console, summary)
@@ -127,7 +128,7 @@ def remarks(reader: RecordReader) -> list[str]:
     return said
 
 
-def summary_json(summary: Summary, *, max_alerts: str, alerts_per_day: float, said: list[str]) -> str:
+def summary_json(summary: Summary, budget: Budget, window_ms: int, said: list[str]) -> str:
     """The same for programs; incidents are the data of their last alert."""
     return orjson.dumps(
         {
@@ -139,8 +140,8 @@ def summary_json(summary: Summary, *, max_alerts: str, alerts_per_day: float, sa
             "end": summary.end or None,
             "state": summary.state,
             "states": dict(summary.states),
-            "max_alerts": max_alerts,
-            "alerts_allowed": allowed(summary, alerts_per_day),
+            "max_alerts": budget.max_alerts,
+            "alerts_allowed": allowed(summary, budget, window_ms),
             "alerts_seen": len(summary.opened),
             "incidents": [_incident(change, summary.opened[incident]) for incident, change in summary.latest.items()],
             "surprising": [

@@ -1,6 +1,6 @@
 import pytest
 
-from stream_monitor.alerting.severity import Severity, severity_of, threshold_days
+from stream_monitor.alerting.severity import Severity, alerts_a_day, severity_of, threshold_days
 from stream_monitor.detection.verdict import Aspect
 from tests.alerting.kit import MINUTE, Wish, finding
 
@@ -12,6 +12,11 @@ def test_an_aspect_alerts_at_its_share_of_the_budget_but_never_below_100_windows
     assert threshold_days(Aspect.INTEGRITY, MINUTE, Wish(alerts_per_day=2, weights={"integrity": 4})) == pytest.approx(1.25)
     assert threshold_days(Aspect.INTEGRITY, DAY, Wish(alerts_per_day=2)) == pytest.approx(100)
     assert threshold_days(Aspect.INTEGRITY, MINUTE, Wish(weights={"integrity": 0})) == float("inf")
+
+
+def test_the_budget_is_spent_in_full_unless_windows_are_long():
+    assert alerts_a_day(MINUTE, Wish(alerts_per_day=2, weights={"volume": 0, "coherence": 3})) == pytest.approx(2)
+    assert alerts_a_day(DAY, Wish(alerts_per_day=2)) == pytest.approx(0.07)
 
 
 @pytest.mark.parametrize(("found", "expected"), [
