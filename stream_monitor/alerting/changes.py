@@ -74,8 +74,8 @@ class IncidentChange:
 
     @property
     def return_period_days(self) -> float:
-        """Of the aspect of the likeliest cause, after calibration."""
-        return self.findings[0].return_period_days
+        """Of the most surprising aspect, after calibration. The likeliest cause may be of another one."""
+        return max(finding.return_period_days for finding in self.findings)
 
     @property
     def type(self) -> str:

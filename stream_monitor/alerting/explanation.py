@@ -39,7 +39,7 @@ def explain(topic: str, findings: Sequence[Finding], *, since_ms: int | None = N
     lead = findings[0]
     parts = [what(topic, lead), _partitions(lead), _others(findings)]
     if reason is None:
-        parts.append(_sure(lead.return_period_days))
+        parts.append(_sure(max(finding.return_period_days for finding in findings)))
     if since_ms is not None:
         seen = f"{windows} window{'s' if windows != 1 else ''}"
         parts.append(f"Seen in {seen} since {clock_time(since_ms)}.")

@@ -1,9 +1,10 @@
 """Incidents: runs of alerting windows of one topic with one cause, told as few changes as a person needs.
 
 What joins what. A *cause* is (aspect, field). A finding whose cause an open incident knows belongs to it. The first finding of an
-aspect that no incident knows joins the incident that has the same field, else the youngest one opened at most 2 windows ago, else it
-opens a new one; the aspect's other unknown findings follow it. So a renamed field, seen as absent, unknown and of a new type within
-two windows, is one incident, while nulls that begin elsewhere an hour later are another.
+alerting aspect that no incident knows joins the incident that has the same field, else the youngest one opened at most 2 windows ago,
+else it opens a new one; the aspect's other unknown findings follow it, and those of aspects that do not alert follow the first of
+all. So a renamed field, seen as absent, unknown and of a new type within two windows, is one incident, while nulls that begin
+elsewhere an hour later are another.
 
 What is published. The opening; an update when the severity rises, when a cause leads that has not led before, and otherwise every 10
 windows; the resolution after 3 windows without a finding. The severity of an incident is the worst so far.
@@ -15,7 +16,7 @@ Back-filled windows and those of a cold start never open one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +91,7 @@ class IncidentBook:
         if backfill or sensitivity.muted(judgement.start_ms) or sensitivity.muted(judgement.end_ms - 1):
             return []
         alerting = judgement.alerting and judgement.state != "cold"
-        homes, fresh = self._sort(judgement.findings if alerting else ())
+        homes, fresh = self._sort(judgement.findings if alerting else (), judgement.alerting_aspects)
         changes = [self._go_on(incident, homes.get(incident.id, []), sensitivity) for incident in self.open]
         if fresh:
             changes.append(self._start(fresh, sensitivity))
@@ -122,7 +123,7 @@ class IncidentBook:
         return self._open[incident]
 
     # ------------------------------------------------------------------------------------------------------------ sorting
-    def _sort(self, findings: tuple[Finding, ...]) -> tuple[dict[str, list[Finding]], list[Finding]]:
+    def _sort(self, findings: Sequence[Finding], alerting: Sequence[Aspect]) -> tuple[dict[str, list[Finding]], list[Finding]]:
         """Findings by the incident they belong to, and those of a new one; rank is kept."""
         owners = {cause: incident.id for incident in self.open for cause in incident.causes}
         leads: dict[Aspect, str | None] = {}
@@ -131,7 +132,9 @@ class IncidentBook:
         for finding in findings:
             home = owners.get((finding.aspect, finding.field))
             if home is None:
-                home = leads[finding.aspect] if finding.aspect in leads else self._kin(finding)
+                may_open = not leads or finding.aspect in alerting
+                first = next(iter(leads.values()), None)
+                home = leads[finding.aspect] if finding.aspect in leads else self._kin(finding) if may_open else first
             leads.setdefault(finding.aspect, home)
             (fresh if home is None else homes.setdefault(home, [])).append(finding)
         return homes, fresh

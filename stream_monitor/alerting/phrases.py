@@ -1,7 +1,7 @@
 """How each metric is put in words: one phrase a metric name, one a family where names have parameters (`pattern:<mask>`).
 
 Placeholders: {place} the topic and field, {observed} the number with its unit, {records} "the records of <topic>", {name} what follows
-the colon of a metric's name, {higher}, {more} the direction against what is usual. Numbers are in the units of `detection.readable`.
+the colon of a metric's name, {higher}, {more} the direction against what is usual. Numbers are in the units of `detection.units`.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ _INTEGRITY = {
     "above_range": _share("lies above all that was seen before"),
     "low_tail": _share("lies in the low tail"),
     "high_tail": _share("lies in the high tail"),
-    "mean": Phrase("The mean of {place} is {observed} standard deviations off its usual level", Unit.NUMBER),
-    "spread": Phrase("The spread of {place} is {observed} times the usual one", Unit.NUMBER),
+    "mean": Phrase("The mean of {place} is {observed}", Unit.NUMBER),
+    "spread": Phrase("The spread of {place} is {observed}", Unit.NUMBER),
     "rank_mean": _statistic("The values of {place} are {higher} than usual", "mean rank"),
     "rank_spread": _statistic("The values of {place} are {more} spread out than usual", "spread of ranks"),
     "rank_kurtosis": _statistic("{place} has {more} extreme values than usual", "kurtosis of ranks"),

@@ -12,6 +12,7 @@ from stream_monitor.detection.attribution import Cause
 from stream_monitor.detection.charts import Charts
 from stream_monitor.detection.readings import Spec, Table, Tail
 from stream_monitor.detection.samples import Witnesses
+from stream_monitor.detection.units import in_units
 from stream_monitor.detection.verdict import MAX_RETURN_PERIOD_DAYS, Aspect, Finding, Metric
 from stream_monitor.profiling.reference import Reference
 
@@ -77,21 +78,13 @@ def _told(spec: Spec, metrics: Table, place: int, charts: Charts, reference: Ref
 
 def _natural(spec: Spec, x: float, n: float, reference: Reference | None) -> float:
     """Undoes the transformations that make levels alike."""
-    if spec.name == "records":
-        return (max(x, 0.0) / 2) ** 2
-    if spec.name == "delay":
-        return exp(min(x, 60.0)) - 10.0
-    if spec.name == "length_spread":
-        return sqrt(max(exp(min(2 * x, 60.0)) - 0.0025, 0.0))
-    field = _field(spec, reference)
+    field = _field(spec, reference) if spec.name in ("mean", "spread") else None
     if field is None or n <= 0:
-        return x
+        return in_units(spec.name, x, n)
     center, scale = field
     if spec.name == "mean":
         return center + scale * sinh(min(max(x / sqrt(n), -20.0), 20.0)) / 5
-    if spec.name == "spread":
-        return scale * max(exp(min(x, 60.0)) - 1e-3, 0.0)
-    return x
+    return scale * max(exp(min(x, 60.0)) - 1e-3, 0.0)
 
 
 def _field(spec: Spec, reference: Reference | None) -> tuple[float, float] | None:

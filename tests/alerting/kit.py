@@ -33,7 +33,7 @@ def finding(aspect=Aspect.COMPLETENESS, name="email", *, metric="null", observed
     return Finding(aspect, name, "control_chart", metric, observed, expected, days, share, partitions, samples)
 
 
-def judgement(window, *findings, state="ready", topic="orders", records=500, alerting=None):
+def judgement(window, *findings, state="ready", topic="orders", records=500, alerting=None, aspects=None):
     start = START + window * MINUTE
     metrics = tuple(
         Metric(f.aspect, f.field, f.metric, f.detector, f.observed, records, f.expected, f.return_period_days) for f in findings
@@ -42,5 +42,5 @@ def judgement(window, *findings, state="ready", topic="orders", records=500, ale
         topic=topic, start_ms=start, end_ms=start + MINUTE, records=records, state=state,
         return_period_days=max((f.return_period_days for f in findings), default=0.01),
         aspects={f.aspect: f.return_period_days for f in findings}, alerting=bool(findings) if alerting is None else alerting,
-        alerting_aspects=tuple(dict.fromkeys(f.aspect for f in findings)), findings=findings, metrics=metrics, reference=1,
+        alerting_aspects=aspects or tuple(dict.fromkeys(f.aspect for f in findings)), findings=findings, metrics=metrics, reference=1,
     )

@@ -40,9 +40,9 @@ def test_every_metric_has_a_phrase_of_its_own(metric, field):
      "100 % of the records of orders lack orders.zip; up to 10 % is usual."),
     (finding(metric="pattern:AA-99", expected=(0.9, 1.0)), "21 % of orders.email has the format AA-99; 90-100 % is usual."),
     (finding(name="price", metric="mean", observed=12.345, expected=(-0.1, 0.1)),
-     "The mean of orders.price is 12.3 standard deviations off its usual level; -0.1 to 0.1 is usual."),
+     "The mean of orders.price is 12.3; -0.1 to 0.1 is usual."),
     (finding(name="price", metric="spread", observed=4.21, expected=(0.9, 1.1)),
-     "The spread of orders.price is 4.21 times the usual one; 0.9-1.1 is usual."),
+     "The spread of orders.price is 4.21; 0.9-1.1 is usual."),
     (finding(name="price", metric="ks", observed=0.31, expected=(0.0, 0.042)),
      "The values of orders.price are distributed unlike before (Kolmogorov-Smirnov distance 0.31; up to 0.042 is usual)."),
     (finding(name="price", metric="rank_mean", observed=0.2, expected=(0.4, 0.6)),
@@ -68,6 +68,10 @@ def test_an_explanation_tells_where_how_sure_and_what_else():
         "21 % of orders.email is null; 0.1-0.4 % is usual. Only partitions 1 and 3 are hit. "
         "Also unusual: age (conformity), volume, a (integrity) and 1 more. On healthy data this happens about once in 45 days."
     )
+
+
+def test_it_is_as_sure_as_its_surest_aspect():
+    assert explain("orders", [finding(days=0.1), finding(Aspect.VOLUME, None, days=60)]).endswith("happens about once in 60 days.")
 
 
 def test_later_events_tell_since_when_and_how_it_ended():

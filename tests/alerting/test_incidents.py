@@ -60,6 +60,14 @@ def test_lesser_findings_of_an_aspect_follow_its_first():
     assert stories(changes) == {0: [("opened", "email")]}
 
 
+def test_findings_of_aspects_that_do_not_alert_open_nothing():
+    book = IncidentBook("orders")
+    told = [change for at in range(6) for change in book.update(judgement(at, NULLS), WISH)]
+    told += book.update(judgement(6, NULLS, TYPES, aspects=(Aspect.COMPLETENESS,)), WISH)
+    assert [change.status for change in told] == [Status.OPENED]
+    assert len(book.open) == 1
+
+
 def test_causes_that_take_turns_in_front_are_told_once():
     other = finding(Aspect.COMPLETENESS, "phone")
     changes = play(IncidentBook("orders"), [(NULLS, other), (other, NULLS), (NULLS, other), (other, NULLS), (NULLS, other)])

@@ -1,9 +1,9 @@
-"""Metrics in units that people know: the inverse of what the charts' scales do to them.
+"""Metrics in units that people know: the inverse of what the charts' scales do to them, as far as the reference is not needed.
 
 Charts work on scales where healthy data has a steady spread (2 sqrt(records), Fisher's z, nats). Alerts and verdicts tell shares, counts,
 milliseconds, correlations. Every function here is monotone, so an observed value and the limits of its range keep their order.
 
->>> readable("records", 2 * math.sqrt(900), 900), readable("ks", 2 * 500 * 0.3**2, 500)
+>>> in_units("records", 2 * math.sqrt(900), 900), in_units("ks", 2 * 500 * 0.3**2, 500)
 (900.0, 0.3)
 """
 
@@ -53,8 +53,6 @@ _SCALES: dict[str, Scale] = {
     "rank_mean": lambda x, n: x / math.sqrt(n),  # mean normal score
     "rank_spread": lambda x, n: _above(x, 1e-3),
     "rank_kurtosis": lambda x, n: _above(x, 1e-3),
-    "mean": lambda x, n: math.sinh(max(-_MAX_EXPONENT, min(x / math.sqrt(n), _MAX_EXPONENT))) / 5,  # usual spreads off the usual level
-    "spread": lambda x, n: _above(x, 1e-3),  # times the usual spread
     "correlation": lambda x, n: math.tanh(x),
     "residual_raw": lambda x, n: _root(x, 1e-3),
     "residual_log": lambda x, n: _root(x, 1e-3),
@@ -63,7 +61,7 @@ _SCALES: dict[str, Scale] = {
 }
 
 
-def readable(name: str, x: float, n: float) -> float:
+def in_units(name: str, x: float, n: float) -> float:
     """The value of the metric `name` as people know it.
 
     Args:
@@ -73,8 +71,3 @@ def readable(name: str, x: float, n: float) -> float:
     """
     scale = _SCALES.get(name.partition(":")[0])
     return x if scale is None or not math.isfinite(x) else scale(x, max(n, 1.0))
-
-
-def readable_range(name: str, expected: tuple[float, float], n: float) -> tuple[float, float]:
-    """The same for both limits of a range."""
-    return readable(name, expected[0], n), readable(name, expected[1], n)
