@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -40,7 +41,7 @@ class TopicSpec:
     @property
     def compacted(self) -> bool:
         """Whether it is read as a live mapping: exactly one partition, cleaned by compaction."""
-        return self.config.get("cleanup.policy") == "compact"
+        return self.partitions == 1 and self.config.get("cleanup.policy") == "compact"
 
     def command(self, bootstrap_servers: str) -> str:
         """The shell command that creates it."""
@@ -80,14 +81,15 @@ def ensure_topics(
     the topic, the setting and the command that creates it, and when a live topic has more than one partition or is not compacted.
     """
     existing = _partitions(admin, timeout)
-    present = [spec for spec in specs if spec.name in existing]
     missing = [spec for spec in specs if spec.name not in existing]
-    for spec in present:
-        _check_partitions(spec, existing[spec.name])
-    _check_policies(admin, [spec for spec in present if spec.compacted], bootstrap_servers, timeout)
     if missing and not create:
         raise BrokerError(_missing(missing[0], bootstrap_servers, "is missing and creating topics is switched off"))
-    return _create(admin, missing, bootstrap_servers, replication_factor, timeout)
+    created = _create(admin, missing, bootstrap_servers, replication_factor, timeout)
+    live = [spec for spec in specs if spec.compacted and spec.name not in created]
+    for spec in live:
+        _check_partitions(spec, existing.get(spec.name) or _settled_partition_count(admin, spec.name, timeout))
+    _check_policies(admin, live, bootstrap_servers, timeout)
+    return created
 
 
 def _create(admin: AdminClient, specs: Sequence[TopicSpec], bootstrap_servers: str, replication_factor: int, timeout: float) -> list[str]:
@@ -120,7 +122,7 @@ def _partitions(admin: AdminClient, timeout: float) -> dict[str, int]:
 
 
 def _check_partitions(spec: TopicSpec, partitions: int) -> None:
-    if spec.compacted and partitions != 1:
+    if partitions > 1:
         raise BrokerError(
             f"{spec.name} has {partitions} partitions, expected exactly 1: clients disagree on which partition a key goes to, "
             f"so an old value could survive. Delete it or choose another {spec.setting}"
@@ -154,6 +156,14 @@ def partition_count(admin: AdminClient, topic: str, timeout: float = 10.0) -> in
             return 0
         raise BrokerError(f"{topic} can't be described: {describe_error(error.args[0])}") from error
     return len(described.partitions)
+
+
+def _settled_partition_count(admin: AdminClient, topic: str, timeout: float) -> int:
+    """Of a topic that another worker made a moment ago: the controller knows it, this broker may not yet."""
+    deadline = time.monotonic() + timeout
+    while (count := partition_count(admin, topic, timeout)) == 0 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return count
 
 
 def _missing(spec: TopicSpec, bootstrap_servers: str, why: str) -> str:
