@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Sequence
+from math import inf
 from typing import Annotated
 
 import typer
@@ -12,7 +11,8 @@ from confluent_kafka import TopicPartition
 
 from stream_monitor.cli.options import duration_option, with_settings
 from stream_monitor.cli.producing import MessageProducer, ensure_topic
-from stream_monitor.clock import SystemClock
+from stream_monitor.cli.stopping import stop_on_signals
+from stream_monitor.clock import Clock, SystemClock
 from stream_monitor.config.settings import Settings
 from stream_monitor.errors import SettingsError
 from stream_monitor.evaluation.corruptions import Corruption, default_corruptions, named
@@ -42,7 +42,7 @@ def generate(
 ) -> None:
     """Produces orders to a topic in real time, with a daily rhythm, and plants corruptions in them."""
     topic = only_topic(settings.topics)
-    clock, stop = SystemClock(), stop_event()
+    clock = SystemClock()
     count = ensure_topic(settings.source_cluster, topic, partitions)
     stream = OrderStream(seed, window_ms=WINDOW_MS, records_per_window=orders_a_second(rate) * WINDOW_MS / 1000, partitions=count)
     schedule = Schedule(chosen(corrupt or ["all"], stream), _windows(every, "--every"), _windows(lasting, "--lasting"), fraction)
@@ -52,16 +52,22 @@ def generate(
     for number in range((now_ms - past_ms) // WINDOW_MS, now_ms // WINDOW_MS if past_ms else 0):
         producer.send(stream.window(number))
     orders = LiveOrders(stream, schedule, now_ms // WINDOW_MS * WINDOW_MS if past_ms else now_ms)
-    end = clock.monotonic() + duration_option(stop_after, "--stop-after") if stop_after else float("inf")
     _log.info("generator.started", topic=topic, rate=rate, history=history if past_ms else "0s", every=every)
+    _go_on(orders, producer, clock, duration_option(stop_after, "--stop-after") if stop_after else inf)
+
+
+def _go_on(orders: LiveOrders, producer: MessageProducer, clock: Clock, seconds: float) -> None:
+    """Produces what is due, for so many seconds or until a signal comes."""
+    end = clock.monotonic() + seconds
     told, sent = -1, 0
-    while not stop.is_set() and clock.monotonic() < end:
-        now_ms = clock.now_ms()
-        sent += producer.send(orders.due(now_ms))
-        told = _tell(schedule, topic, now_ms // WINDOW_MS, told)
-        stop.wait(TICK_SECONDS)
+    with stop_on_signals() as stop:
+        while not stop.is_set() and clock.monotonic() < end:
+            now_ms = clock.now_ms()
+            sent += producer.send(orders.due(now_ms))
+            told = _tell(orders.schedule, producer.topic, now_ms // WINDOW_MS, told)
+            stop.wait(TICK_SECONDS)
     producer.flush()
-    _log.info("generator.stopped", topic=topic, orders=sent)
+    _log.info("generator.stopped", topic=producer.topic, orders=sent)
 
 
 def _tell(schedule: Schedule, topic: str, number: int, told: int) -> int:
@@ -121,11 +127,3 @@ def is_empty(settings: Settings, topic: str, partitions: int) -> bool:
     finally:
         reader.close()
     return all(high == 0 for _, high in marks)
-
-
-def stop_event() -> threading.Event:
-    """Set by SIGTERM and Ctrl-C."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
