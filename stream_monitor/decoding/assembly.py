@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -48,6 +49,10 @@ class _Table:
         )  # fmt: skip
 
 
+CELLS_A_VALUE = 4
+"""Cells of element columns for each value that is there, at most."""
+
+
 class Assembler:
     """Makes columns under one key, for at most `max_fields` paths a batch."""
 
@@ -71,15 +76,16 @@ class Assembler:
     def _choose(self, tree: Tree) -> tuple[list[tuple[Level, list[Node]]], int]:
         """The paths with the smallest salts, whatever came first: `max_fields` of them, and of element paths as many as fit.
 
-        Fields inside arrays have as many cells together as `max_fields` fields of records, or 1,000 elements each if that is more:
-        else one record of many elements that share no key would take their product.
+        Fields inside arrays have as many cells together as `max_fields` fields of records, and `CELLS_A_VALUE` for each value that
+        is there: else an array whose elements share no key would take the product of elements and keys.
         """
-        inside = sum(level.size * len(level.nodes) for level in tree.levels[1:])
-        room = max(tree.levels[0].size, 1000) * self._max_fields
-        if inside <= room and sum(len(level.nodes) for level in tree.levels) <= self._max_fields:
-            return [(level, level.nodes) for level in tree.levels], 0
-        chosen: list[list[Node]] = [[] for _ in tree.levels]
         nodes = [(number, node) for number, level in enumerate(tree.levels) for node in level.nodes]
+        inside = sum(tree.levels[number].size for number, _ in nodes if number)
+        room = max(tree.levels[0].size, 1000) * self._max_fields
+        if inside <= room and len(nodes) <= self._max_fields:
+            return [(level, level.nodes) for level in tree.levels], 0
+        room += CELLS_A_VALUE * sum(node.present() for number, node in nodes if number)
+        chosen: list[list[Node]] = [[] for _ in tree.levels]
         smallest = np.argsort(salts([node.path for _, node in nodes]), kind="stable")[: self._max_fields]
         for number, node in (nodes[i] for i in smallest.tolist()):
             cells = tree.levels[number].size if number else 0
@@ -98,8 +104,8 @@ class Assembler:
 
     def _complete(self, table: _Table) -> None:
         """Works out hashes, masks, ordinals and flags of all cells."""
-        numbers, hashes = table.numbers.reshape(-1), table.hashes.reshape(-1)
-        lengths, masks, ordinals, flags = table.lengths.reshape(-1), table.masks.reshape(-1), table.ordinals.reshape(-1), table.flags.reshape(-1)
+        numbers, hashes, lengths = table.numbers.reshape(-1), table.hashes.reshape(-1), table.lengths.reshape(-1)
+        masks, ordinals, flags = table.masks.reshape(-1), table.ordinals.reshape(-1), table.flags.reshape(-1)
         analyse_cells(
             table.kinds.reshape(-1), numbers, numbers.view(np.uint64), lengths, self._number_masks, self._k0, self._k1, hashes, masks,
             ordinals, flags,
@@ -164,8 +170,10 @@ def _fill_kind(table: _Table, row: int, kind: Kind, values: Sequence[Any], at: s
         table.lengths[row, at] = np.fromiter(map(len, values), dtype=np.uint32, count=len(values))
     elif kind == Kind.INT:
         _fill_integers(table, row, values, at)
+    elif kind == Kind.BOOL:
+        table.numbers[row, at] = np.frombuffer(bytes(values), dtype=np.uint8)
     else:
-        table.numbers[row, at] = np.fromiter(values, dtype=np.float64, count=len(values))
+        table.numbers[row, at] = np.frombuffer(struct.pack(f"{len(values)}d", *values))  # a third of the time of fromiter
 
 
 def _fill_integers(table: _Table, row: int, values: Sequence[int], at: slice | Positions) -> None:
@@ -176,9 +184,9 @@ def _fill_integers(table: _Table, row: int, values: Sequence[int], at: slice | P
         table.numbers[row, at] = np.fromiter(values, dtype=np.float64, count=len(values))
         large = [(value, i) for i, value in enumerate(values) if abs(value) > EXACT_INTEGERS]
         cells = _cells(table, row, at)
-        for kind, wanted in ((np.int64, False), (np.uint64, True)):
-            some = [(value, i) for value, i in large if (value >= 2**63) is wanted]
-            table.exact.append((np.array([v for v, _ in some], dtype=kind), cells[np.array([i for _, i in some], dtype=np.int64)]))
+        small, big = ([(value, i) for value, i in large if (value >= 2**63) is wanted] for wanted in (False, True))
+        table.exact.append((np.array([value for value, _ in small], dtype=np.int64), cells[[i for _, i in small]]))
+        table.exact.append((np.array([value for value, _ in big], dtype=np.uint64), cells[[i for _, i in big]]))
         return
     table.numbers[row, at] = exact
     beyond = (exact > EXACT_INTEGERS) | (exact < -EXACT_INTEGERS)

@@ -58,7 +58,7 @@ def decimals(x: float) -> int:
 @compiled
 def hash_number(x: float, bits: np.uint64, k0: np.uint64, k1: np.uint64) -> np.uint64:
     """Hash of a float by its value; `bits` are its own."""
-    if x != x:
+    if np.isnan(x):
         return sip_word(CANONICAL_NAN, TAG_FLOAT, k0, k1)
     if x == np.floor(x):
         if -9223372036854775808.0 <= x < 9223372036854775808.0:
@@ -71,11 +71,11 @@ def hash_number(x: float, bits: np.uint64, k0: np.uint64, k1: np.uint64) -> np.u
 @compiled
 def is_disguised_number(x: float) -> bool:
     """Whether a number stands for null by convention."""
-    return x == -1.0 or x == 9999.0 or x == 99999.0 or x == -999.0 or x == -9999.0
+    return x in DISGUISED_NUMBERS
 
 
 @compiled
-def analyse_cells(
+def analyse_cells(  # compiled functions take no keywords
     kinds: NDArray[np.uint8], numbers: NDArray[np.float64], bits: NDArray[np.uint64], lengths: NDArray[np.uint32],
     number_masks: NDArray[np.uint64], k0: np.uint64, k1: np.uint64,
     hashes: NDArray[np.uint64], masks: NDArray[np.uint64], ordinals: NDArray[np.float64], flags: NDArray[np.uint8],
@@ -89,7 +89,7 @@ def analyse_cells(
         kind = kinds[i]
         hashes[i] = masks[i] = _ZERO
         flags[i] = _NOTHING
-        if kind == _INT or kind == _FLOAT:
+        if kind in (_INT, _FLOAT):
             x = numbers[i]
             hashes[i] = hash_number(x, bits[i], k0, k1)
             masks[i] = number_masks[0] if kind == _INT else number_masks[1 + decimals(x)]

@@ -45,7 +45,7 @@ class Column:
     numbers: NDArray[np.float64]
     """The value of INT and FLOAT, 0 or 1 for BOOL; NaN elsewhere. An int beyond float64 is the nearest float or inf."""
     hashes: NDArray[np.uint64]
-    """Keyed hash of the value; numbers by value (1 and 1.0 agree); 0 for ABSENT and NULL, a hash of kind and length for OBJECT and ARRAY."""
+    """Keyed hash of the value; numbers by value (1 and 1.0 agree); 0 for ABSENT and NULL; of kind and length for OBJECT and ARRAY."""
     lengths: NDArray[np.uint32]
     """UTF-8 bytes of a STRING, elements of an ARRAY, keys of an OBJECT; 0 elsewhere."""
     masks: NDArray[np.uint64]

@@ -8,6 +8,7 @@ that is counted at gigabytes a second; only records where that bound is not met 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def _colons_at_most(text: NDArray[np.uint8]) -> int:
     """Colons behind a quote or white space: all that end keys, and maybe some in strings."""
     count = 0
     for i in range(1, text.size):
-        count += np.int64((text[i] == _COLON) & ((text[i - 1] == _QUOTE) | (text[i - 1] <= _SPACE)))
+        count += int((text[i] == _COLON) & ((text[i - 1] == _QUOTE) | (text[i - 1] <= _SPACE)))
     return count
 
 
@@ -77,7 +78,7 @@ def _spans(sizes: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Runs of records of `JOINED_BYTES` together, or of one larger record."""
     blocks = (np.cumsum(sizes) - 1) // JOINED_BYTES
     cuts = [0, *(np.flatnonzero(np.diff(blocks)) + 1).tolist(), len(sizes)]
-    return [(start, end) for start, end in zip(cuts, cuts[1:], strict=False) if start < end]
+    return [(start, end) for start, end in pairwise(cuts) if start < end]
 
 
 def _keys_written(value: bytes) -> int:

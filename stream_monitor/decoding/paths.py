@@ -1,8 +1,9 @@
-"""How the place of a value in a record is written: `geo.lat`, `items`, `items[]`, `items[].price`, `"a.b".c`, `$`.
+r"""How the place of a value in a record is written: `geo.lat`, `items`, `items[]`, `items[].price`, `"a.b".c`, `$`.
 
 A key is written as it is, unless that could be read as something else or not at all: a key that is empty, is `$`, has one of
-`. [ ] " \\` in it or something unprintable is written as JSON writes it, in quotes. So two places never have one path.
-Keys over 256 characters, and paths of containers over 1,024, are cut and told apart by their hash. A record that is no object is the field `$`.
+`. [ ] " \` in it or something unprintable is written as JSON writes it, in quotes. So two places never have one path.
+Keys over 256 characters, and paths of containers
+over 512, are cut and told apart by their hash. A record that is no object is the field `$`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ WHOLE = "$"
 """The path of a record that is no object."""
 
 LONGEST_KEY, KEPT_OF_LONG_KEY = 256, 200
-LONGEST_PREFIX, KEPT_OF_LONG_PREFIX = 1024, 900
+LONGEST_PREFIX, KEPT_OF_LONG_PREFIX = 512, 400
 _NOT_PLAIN = re.compile(r'[.\[\]"\\]')
 
 

@@ -36,8 +36,8 @@ _TABLE_SIZE = 1 << 15
 
 def _classes() -> NDArray[np.uint8]:
     classes = np.zeros(256, dtype=np.uint8)
-    for first, last, kind in (("0", "9", _DIGIT), ("A", "Z", _UPPER), ("a", "z", _LOWER), ("\x80", "\xbf", _CONTINUATION), ("\xc0", "\xff", _LEAD)):
-        classes[ord(first) : ord(last) + 1] = kind
+    for span, kind in (("09", _DIGIT), ("AZ", _UPPER), ("az", _LOWER), ("\x80\xbf", _CONTINUATION), ("\xc0\xff", _LEAD)):
+        classes[ord(span[0]) : ord(span[1]) + 1] = kind
     return classes
 
 
@@ -67,8 +67,7 @@ def white_at(data: NDArray[np.uint8], at: int, end: int) -> int:
     if not 0xE1 <= byte <= 0xE3 or at + 2 >= end:
         return 0
     code = (np.int64(byte & 15) << 12) | (np.int64(data[at + 1] & 63) << 6) | np.int64(data[at + 2] & 63)
-    white = code == 0x1680 or 0x2000 <= code <= 0x200A or code == 0x2028 or code == 0x2029 or code == 0x202F or code == 0x205F or code == 0x3000
-    return 3 if white else 0
+    return 3 if 0x2000 <= code <= 0x200A or code in (0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000) else 0
 
 
 @compiled
@@ -95,7 +94,7 @@ def is_disguised(data: NDArray[np.uint8], start: int, end: int) -> bool:
             low |= byte << (_EIGHT * place)
         else:
             high |= byte << (_EIGHT * (place - _EIGHT))
-    for i in range(_WORDS.shape[0]):
+    for i in range(_WORDS.shape[0]):  # numba has no any()
         if _WORDS[i, 0] == low and _WORDS[i, 1] == high:
             return True
     return False
@@ -169,7 +168,7 @@ def is_new(table: NDArray[np.uint64], room: int, mask: np.uint64) -> bool:
 
 
 @compiled
-def analyse_strings(
+def analyse_strings(  # compiled functions take no keywords
     data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64], cells: NDArray[np.int64], k0: np.uint64, k1: np.uint64,
     hashes: NDArray[np.uint64], lengths: NDArray[np.uint32], masks: NDArray[np.uint64], ordinals: NDArray[np.float64],
     flags: NDArray[np.uint8], table: NDArray[np.uint64], fresh: NDArray[np.int64],
