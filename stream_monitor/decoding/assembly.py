@@ -118,12 +118,12 @@ class Assembler:
         if not table.strings:
             return
         data, starts, ends = join(table.strings)
+        cells = np.concatenate(table.string_cells)
         fresh = np.empty(min(self._book.room(), len(starts)), dtype=np.int64)
         found = analyse_strings(
-            data, starts, ends, np.concatenate(table.string_cells), self._k0, self._k1, hashes, lengths, masks, ordinals, flags,
+            data, starts, ends, cells, self._k0, self._k1, hashes, lengths, masks, ordinals, flags,
             self._book.table, fresh,
         )  # fmt: skip
-        cells = np.concatenate(table.string_cells)
         for i in fresh[:found].tolist():
             self._book.add(int(masks[cells[i]]), table.strings[i])
 
