@@ -66,6 +66,8 @@ class Judge:
         self.fitted = -1
         """Number of the last window that the charts in force have learned from."""
         self.shift = ShiftTracker()
+        self.absorbed: frozenset[str | None] = frozenset()
+        """Fields whose shift the last window made the new normal."""
         self._charts: Charts | None = None
         self._calibration: Calibration | None = None
 
@@ -77,13 +79,21 @@ class Judge:
         return "ready" if len(self.memory) >= READY else "warming"
 
     @property
+    def usual_records(self) -> float | None:
+        """Records that a healthy window has, in the middle of them; None while nothing is known."""
+        if self.reference is None:
+            return None
+        place = next(i for i, spec in enumerate(self.memory.table.specs) if spec.name == "records")
+        return float(np.nanmedian(self.memory.table.first[:, place]) / 2) ** 2
+
+    @property
     def window_days(self) -> float:
         return self.window_ms / DAY_MS
 
     def judge(self, window: Window, sensitivity: Sensitivity, *, learn: bool = True) -> Judgement:
         """Conclude about the next window, and learn from it unless told not to. About 10 ms for 15 fields; a re-training takes seconds."""
-        profile = window.profile
-        rows = sampled_rows(profile)
+        self.absorbed = frozenset()
+        rows = sampled_rows(window.profile)
         metrics = self._read(window, rows)
         if self.reference is None:
             judgement = self._unjudged(window)
@@ -96,6 +106,20 @@ class Judge:
         if learn and sensitivity.adaptation != "frozen":
             self._learn(window, rows, metrics, surprise, judgement, sensitivity)
         return judgement
+
+    def accept(self, fields: frozenset[str | None], since_ms: int, now_ms: int) -> None:
+        """Take what `fields` do since `since_ms` as the new normal, and train anew."""
+        since = next((window.number for window in self.memory.windows if window.start_ms >= since_ms), self.judged)
+        self.memory.accept_shift(fields, since)
+        self.shift.clear()
+        if self.reference is not None:
+            self._train(now_ms, keep_schedule=True)
+
+    def reject(self, fields: frozenset[str | None], since_ms: int) -> None:
+        """What `fields` did since `since_ms` was a fault: it never teaches."""
+        self.memory.forget(fields, since_ms)
+        self.shift.clear()
+        self._refit()
 
     def _read(self, window: Window, rows: PaneRows) -> Table:
         readings = Readings()
@@ -160,6 +184,7 @@ class Judge:
         self.judged += 1
         accepted = self.shift.update(judgement, self.judged - 1)
         if accepted is not None and sensitivity.adaptation != "scheduled":
+            self.absorbed = accepted.fields
             self.memory.accept_shift(accepted.fields, accepted.since)
             self._train(window.end_ms, keep_schedule=True)
         elif self.judged >= self.train_at and (sensitivity.adaptation == "continuous" or self.reference is None):

@@ -69,11 +69,11 @@ class Memory:
             self.windows = [window for window, kept in zip(self.windows, keep, strict=True) if kept]
             self.table = self.table.rows(keep)
 
-    def forget_before(self, start_ms: int) -> None:
-        """Forget all windows that began earlier."""
-        keep = np.array([window.start_ms >= start_ms for window in self.windows], np.bool_)
-        self.windows = [window for window in self.windows if window.start_ms >= start_ms]
-        self.table = self.table.rows(keep) if len(self.table) else self.table
+    def forget(self, fields: frozenset[str | None], since_ms: int) -> None:
+        """What `fields` did in windows from `since_ms` on no longer teaches."""
+        for window in self.windows:
+            if window.start_ms >= since_ms:
+                window.forgotten |= fields
 
     def rows(self) -> list[PaneRows]:
         """The sampled rows of every window."""

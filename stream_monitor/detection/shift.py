@@ -9,6 +9,7 @@ Cost: 1 us a window.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from river.drift import ADWIN
 
@@ -61,11 +62,15 @@ class ShiftTracker:
         self.clear()
         return accepted
 
-    def accept(self) -> Accepted | None:
-        """Accept the streak now, because the user says so."""
-        accepted = Accepted(frozenset(self.fields), self.since) if self.since >= 0 else None
-        self.clear()
-        return accepted
+    def to_state(self) -> list[Any]:
+        """What msgpack can write."""
+        return [self.since, self.quiet, self.values, self.metric, sorted(self.fields, key=lambda path: path or "")]
+
+    @classmethod
+    def from_state(cls, state: list[Any]) -> ShiftTracker:
+        """Inverse of `to_state`."""
+        since, quiet, values, metric, fields = state
+        return cls(since, quiet, list(values), tuple(metric) if metric else None, set(fields))
 
     def clear(self) -> None:
         """No streak."""
