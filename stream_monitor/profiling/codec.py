@@ -51,7 +51,7 @@ def _unpack(name: str, payload: bytes) -> Any:
     try:
         if zstandard.frame_content_size(payload) > MAX_BYTES:
             raise FormatError(f"{name} claims more than {MAX_BYTES} bytes: refused")
-        return msgpack.unpackb(zstandard.ZstdDecompressor().decompress(payload), strict_map_key=False, max_buffer_size=MAX_BYTES)
+        return msgpack.unpackb(zstandard.ZstdDecompressor().decompress(payload), strict_map_key=False)
     except (ValueError, zstandard.ZstdError, msgpack.UnpackException) as error:
         raise FormatError(f"{name} bytes can't be unpacked ({error}): they are corrupt") from error
 

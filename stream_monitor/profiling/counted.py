@@ -35,7 +35,7 @@ def _count_few(keys: Keys, slots: Keys, counts: Counts) -> int:
 
 
 @compiled
-def _merge(  # noqa: PLR0917 - compiled code takes no keywords
+def _merge(
     ka: Keys, ca: Counts, kb: Keys, cb: Counts, keys: Keys, counts: Counts
 ) -> int:
     """Two-way merge into `keys`, `counts` until they are full; the number written."""

@@ -25,7 +25,7 @@ _VALUES, _EQUAL, _PREFIX, _SUFFIX, _LONGEST, _ORDINALS, _DESCENDING = range(7)
 
 
 @compiled
-def _scan(  # noqa: PLR0917 - compiled code takes no keywords
+def _scan(
     kinds: NDArray[np.uint8], hashes: NDArray[np.uint64], ordinals: NDArray[np.float64], groups: NDArray[np.int64],
     ends: NDArray[np.uint64], limits: NDArray[np.float64], tally: NDArray[np.int64],
 ) -> None:

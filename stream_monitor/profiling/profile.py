@@ -104,6 +104,10 @@ class Profile:
         """With order statistics as they are once all of the pane is here."""
         return replace(self, order=self.order.sealed())
 
+    def counting_late(self, late: int) -> Profile:
+        """With so many more late records."""
+        return replace(self, timing=replace(self.timing, late=self.timing.late + late))
+
     def to_bytes(self) -> Blob:
         """Versioned, canonical: equal profiles give equal bytes."""
         return codec.seal(MAGIC, VERSION, self.to_state())
