@@ -201,7 +201,7 @@ class TopicMonitor:
         """The state in named sections that change at different rates; without open panes unless told to keep them."""
         main = [
             self.topic, self.window_ms, self.allowed_lateness_ms, self.prefix, self._now_ms, self.incidents.snapshot(),
-            self.board.snapshot(open_panes=open_panes),
+            self.board.snapshot(include_open=open_panes),
         ]
         return {"topic": seal(_MAGIC, _VERSION, main), **judge_sections(self.judge)}
 
@@ -250,6 +250,7 @@ class Monitor:
             topic, window_ms=window_ms, allowed_lateness_ms=lateness_ms, timestamp_field=timestamp_field,
         )
         self._next_offsets: dict[int, int] = {}
+        self._passed_ms = -1
 
     def tune(self, sensitivity: Mapping[str, Any] | None) -> None:
         """Replace the sensitivity document; it takes effect at the next window. Raises SensitivityError."""
@@ -312,8 +313,13 @@ class Monitor:
         return out
 
     def _may_close(self) -> bool:
-        """Whether some pane may be over: nothing else makes it worth to profile what is buffered."""
-        return self._profiler.panes_touched > 1 or self.core.oldest_open_ms is not None
+        """Whether event time has passed the end of a pane since the last time: nothing else makes it worth to profile what is buffered."""
+        marks = [clock.watermark_ms for clock in self._profiler.partitions.values()]
+        if any(mark is None for mark in marks):
+            return False
+        limit = min(mark for mark in marks if mark is not None) - self.core.allowed_lateness_ms
+        passed, self._passed_ms = limit // self.core.window_ms > self._passed_ms // self.core.window_ms, max(limit, self._passed_ms)
+        return passed
 
     def _collect(self) -> None:
         if self._profiler.panes_touched:
