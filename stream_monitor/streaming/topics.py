@@ -58,7 +58,7 @@ def topic_specs(names: TopicNames, *, alert_partitions: int = 1, profile_partiti
         TopicSpec(names.config, 1, compact),
         TopicSpec(names.references, 1, compact),
         TopicSpec(names.commands, 1, _kept(90)),
-        TopicSpec(names.alerts, alert_partitions, _kept(30), setting="alert_partitions"),
+        TopicSpec(names.alerts, alert_partitions, _kept(30), setting="alerts_partitions"),
         TopicSpec(names.verdicts, 8, {**_kept(30), "compression.type": "zstd"}),
         TopicSpec(names.profiles, profile_partitions, {**_kept(1), "segment.ms": str(_DAY_MS // 24)}),
         TopicSpec(names.status, 1, _kept(30)),
