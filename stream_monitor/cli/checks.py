@@ -76,7 +76,7 @@ def connect(label: str, cluster: Cluster, clock: Clock, timeout: float = TIMEOUT
     began = clock.monotonic()
     while True:
         try:
-            metadata = admin.list_topics(timeout=2.0)
+            metadata = admin.list_topics(timeout=min(1.0, timeout))
         except KafkaException as error:
             admin.poll(0.2)
             if said or clock.monotonic() - began > timeout:

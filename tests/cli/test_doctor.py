@@ -34,7 +34,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def examine(bootstrap: str, prefix: str, *arguments: str) -> tuple[int, dict[str, dict[str, str]]]:
     """Exit code, and the checks by name."""
-    result = run(bootstrap, prefix, "doctor", "--json", "--timeout", "3", *arguments)
+    result = run(bootstrap, prefix, "doctor", "--json", "--timeout", "2", *arguments)
     assert result.stdout, result.output
     return result.exit_code, {check["name"]: check for check in json.loads(result.stdout)["checks"]}
 
