@@ -176,12 +176,12 @@ class TopicMonitor:
             learn = not quiet and (backfill or self._history is None)
             judgement = self.judge.judge(window, sensitivity, learn=learn)
             changes = tuple(self.incidents.update(judgement, sensitivity, backfill=backfill))
+            if self.judge.absorbed:
+                changes += self._absorb(self.judge.absorbed, outcome)
             outcome.verdicts.append(judgement)
             outcome.changes += changes
             outcome.closed.append((judgement, changes))
             self._now_ms = max(self._now_ms, window.end_ms)
-            if self.judge.absorbed:
-                self._absorb(self.judge.absorbed, outcome)
         if self.reference is not None and self.reference is not before:
             outcome.reference = self.reference
             outcome.statuses.append({
@@ -189,13 +189,12 @@ class TopicMonitor:
             })
         return outcome
 
-    def _absorb(self, fields: frozenset[str | None], outcome: Outcome) -> None:
+    def _absorb(self, fields: frozenset[str | None], outcome: Outcome) -> tuple[IncidentChange, ...]:
         """A shift has become the new normal: its incidents end, and it is announced."""
-        for incident in self.incidents.open:
-            if fields & {path for _, path in incident.causes}:
-                outcome.changes.append(self.incidents.accept(incident.id))
+        over = [incident.id for incident in self.incidents.open if fields & {path for _, path in incident.causes}]
         named = ", ".join(sorted(path or "the records as a whole" for path in fields))
         outcome.statuses.append({"event": "baseline.changed", "message": f"{self.topic}: the new level of {named} is accepted as the new normal"})
+        return tuple(self.incidents.accept(incident) for incident in over)
 
     def snapshot_sections(self, *, open_panes: bool = False) -> dict[str, bytes]:
         """The state in named sections that change at different rates; without open panes unless told to keep them."""

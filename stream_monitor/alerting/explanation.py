@@ -73,8 +73,10 @@ def _places(topic: str, finding: Finding, name: str) -> dict[str, str]:
 
 
 def _numbers(phrase: Phrase, finding: Finding) -> tuple[str, str]:
-    """What is observed and what is usual, with units."""
+    """What is observed and what is usual, with units; nothing is said of a range that the number lies in: other numbers gave it away."""
     low, high = finding.expected
+    if low <= finding.observed <= high:
+        low, high = -math.inf, math.inf
     unit = phrase.unit
     if unit is Unit.RATIO:
         unit = Unit.SHARE if max(finding.observed, high if math.isfinite(high) else 0) <= 1 else Unit.NUMBER

@@ -85,7 +85,7 @@ _INTEGRITY = {
     "ks": _statistic("The values of {place} are distributed unlike before", "Kolmogorov-Smirnov distance"),
     "categories_g": _statistic("The values of {place} are mixed unlike before", "G statistic"),
     "categories_jsd": _statistic("The values of {place} are mixed unlike before", "Jensen-Shannon divergence"),
-    "category_peak": _statistic("One value of {place} is far from its usual share", "score"),
+    "category_peak": _statistic("One value or range of values of {place} is far from its usual share", "score"),
     "value_scan": _statistic("Values of {place} pile up where they usually don't", "score"),
 }
 _COHERENCE = {

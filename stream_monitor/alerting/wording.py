@@ -26,13 +26,13 @@ def printable(name: str) -> str:
 def percent(share: float, digits: int = 2) -> str:
     """A fraction in percent, without the sign; all of the digits count from the nearer end, so that 99.97 % is not 100 %.
 
-    >>> [percent(share) for share in (0, 0.00304, 0.0666, 0.213, 0.99968, 1)]
-    ['0', '0.3', '6.7', '21', '99.97', '100']
+    >>> [percent(share) for share in (0, 0.00304, 0.0666, 0.213, 0.99902, 0.99968, 1)]
+    ['0', '0.3', '6.7', '21', '99.9', '99.97', '100']
     """
     value = 100 * share
     if 99 < value < 100:
         places = digits - 2 - math.floor(math.log10(100 - value))
-        return f"{value:.{min(12, max(0, places))}f}"
+        return _short(f"{value:.{min(12, max(0, places))}f}")
     return number(value, digits if abs(value) < 10 else max(digits, 2))
 
 
@@ -51,6 +51,10 @@ def number(value: float, digits: int = 3) -> str:
         return f"{value:.{digits}g}"
     rounded = round(value, digits - 1 - size)
     text = f"{rounded:,.{max(0, digits - 1 - size)}f}"
+    return _short(text)
+
+
+def _short(text: str) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -98,11 +102,11 @@ def how_often(days: float) -> str:
 
     >>> [how_often(days) for days in (0.1, 1.0, 45.2, 900)]
     ['about every 2 hours', 'about once a day', 'about once in 45 days', 'about once in 2 years']
-    >>> [how_often(days) for days in (1e6, 1e12)]
-    ['less than once in a century', 'practically never']
+    >>> [how_often(days) for days in (1e6, 1e12, 0.02, 0)]
+    ['less than once in a century', 'practically never', 'about every 29 minutes', 'all the time']
     """
     if math.isnan(days) or days <= 0:
-        return "often"
+        return "all the time"
     if days >= 1e9:
         return "practically never"
     if days >= 100 * DAYS_PER_YEAR:
@@ -113,8 +117,10 @@ def how_often(days: float) -> str:
         return f"about once in {days:.0f} days"
     if days >= 0.75:
         return "about once a day"
-    hours = round(24 * days)
-    return f"about every {hours} hours" if hours > 1 else "every hour or more"
+    for unit, size in (("hours", 24), ("minutes", 1440)):
+        if size * days >= 1.5:
+            return f"about every {size * days:.0f} {unit}"
+    return "all the time"
 
 
 def listing(names: Sequence[str], most: int = 5) -> str:

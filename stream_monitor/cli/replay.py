@@ -48,6 +48,8 @@ def replay(
 ) -> None:
     """Monitors records in files as if they came from Kafka: alerts, verdicts, and a summary at the end.
 
+    A last window that the files fill to less than nine tenths is not judged.
+
     Exit code 0, or 3 with --fail-on-alert when something alerted.
     """
     options = {"window": window, "timestamp_field": timestamp_field, "config": config, "set_values": set_values}
@@ -63,7 +65,7 @@ def replay(
         file_format=file_format,
     )
     summary = _run(reader, lambda name: make_monitor(name, settings, document), alerts, verdicts)
-    said = remarks(reader)
+    said = remarks(reader, summary)
     if as_json:
         print(summary_json(summary, in_force, window_ms, said))
     else:
@@ -79,7 +81,10 @@ def make_monitor(topic: str, settings: Settings, sensitivity: dict[str, Any]) ->
     """The Monitor that records run through (imported late: it loads numba)."""
     from stream_monitor import Monitor
 
-    return Monitor(topic, window_seconds=settings.window_seconds, sensitivity=sensitivity)
+    return Monitor(
+        topic, window_seconds=settings.window_seconds, sensitivity=sensitivity, prefix=settings.prefix,
+        allowed_lateness_seconds=settings.allowed_lateness_seconds,
+    )
 
 
 def _run(reader: RecordReader, make: Callable[[str], Observer], alerts: Path | None, verdicts: Path | None) -> Summary:

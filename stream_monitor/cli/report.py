@@ -115,7 +115,7 @@ def _print_surprising(console: Console, summary: Summary) -> None:
     console.print(table)
 
 
-def remarks(reader: RecordReader) -> list[str]:
+def remarks(reader: RecordReader, summary: Summary) -> list[str]:
     """What the user should know about how the files were read."""
     said = []
     if reader.spaced:
@@ -123,6 +123,8 @@ def remarks(reader: RecordReader) -> list[str]:
         said.append(f"no times: {SPACED_RECORDS} records a window, in file order; --timestamp-field names the field that has them{hint}")
     if reader.undated:
         said.append(f"{reader.undated:,} records have no readable time; they took that of the record before them")
+    if summary.torn_records:
+        said.append(f"not judged: {summary.torn_records:,} at the end that fill less than nine tenths of a window")
     if reader.skipped:
         said.append(f"{reader.skipped:,} lines are no kcat envelopes, and were left out")
     return said

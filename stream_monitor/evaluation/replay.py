@@ -15,6 +15,8 @@ from stream_monitor.evaluation.files import Chunk
 
 MS_PER_DAY = 86_400_000
 TOP_WINDOWS = 5
+WHOLE = 0.9
+"""A last window whose records end before this part of it is torn: the file ended, not the stream."""
 
 
 class Verdict(Protocol):
@@ -82,6 +84,8 @@ class Summary:
     """First change of each incident, by its id, in order."""
     latest: dict[str, IncidentChange] = field(default_factory=dict)
     """Last change of each incident."""
+    torn_records: int = 0
+    """In a last window that was not judged because the files end early in it."""
     surprising: list[SurprisingWindow] = field(default_factory=list)
     """The most surprising windows, most surprising first."""
 
@@ -132,19 +136,36 @@ def replay(
 
     def take(verdicts: Sequence[Verdict]) -> None:
         for verdict in verdicts:
-            text = verdict.to_json()
-            document = text if isinstance(text, bytes) else text.encode()
+            document = _json(verdict)
             summary.add(verdict, orjson.loads(document))
             on_verdict(document)
             for change in verdict.changes:
                 on_change(change)
 
+    last_ms = 0
     for chunk in chunks:
         take(monitor.observe(chunk.values, chunk.timestamps_ms, partitions=chunk.partitions, offsets=chunk.offsets, keys=chunk.keys))
         summary.records += len(chunk.values)
+        last_ms = max(last_ms, *chunk.timestamps_ms)
         on_progress(summary.records)
-    take(monitor.flush())
+    verdicts = monitor.flush()
+    if len(verdicts) + summary.windows > 1 and verdicts and _is_torn(verdicts[-1], last_ms):
+        summary.torn_records = orjson.loads(_json(verdicts[-1]))["window"]["records"]
+        verdicts = verdicts[:-1]
+    take(verdicts)
     return summary
+
+
+def _json(verdict: Verdict) -> bytes:
+    text = verdict.to_json()
+    return text if isinstance(text, bytes) else text.encode()
+
+
+def _is_torn(verdict: Verdict, last_ms: int) -> bool:
+    """Whether the records end early in this window, the last one."""
+    window = orjson.loads(_json(verdict))["window"]
+    start, end = parse_time(window["start"]) or 0, parse_time(window["end"]) or 0
+    return start <= last_ms < start + WHOLE * (end - start)
 
 
 def is_open(change: IncidentChange) -> bool:

@@ -34,6 +34,7 @@ def test_every_metric_has_a_phrase_of_its_own(metric, field):
     (finding(observed=0.0031, expected=(0.0, 0.0012)), "0.31 % of orders.email is null; up to 0.12 % is usual."),
     (finding(observed=0.211, expected=(0.18, 0.208)), "21.1 % of orders.email is null; 18-20.8 % is usual."),
     (finding(observed=0.5, expected=(-math.inf, math.inf)), "50 % of orders.email is null."),
+    (finding(observed=1.0, expected=(1.0, 1.0), metric="distinct"), "100 % of orders.email is distinct."),
     (finding(name=None, metric="parse_error", observed=0.02, expected=(0, 0)),
      "2 % of the records of orders can't be parsed; usually none."),
     (finding(name="zip", metric="absent", observed=1.0, expected=(0, 0.1)),
