@@ -43,7 +43,7 @@ def choose_runs(earliest_ms: int, latest_ms: int, window_ms: int, *, runs: int |
     The pane of `latest_ms` is not complete and left out, as is that of `earliest_ms` unless it starts there.
 
     >>> choose_runs(30, 1_000, 100, runs=2, panes_per_run=2, seed=1)
-    [Run(start_ms=300, end_ms=500), Run(start_ms=800, end_ms=1000)]
+    [Run(start_ms=300, end_ms=500), Run(start_ms=600, end_ms=800)]
     """
     first = -(-earliest_ms // window_ms)
     panes = latest_ms // window_ms - first

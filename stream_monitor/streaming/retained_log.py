@@ -92,7 +92,9 @@ class RetainedLog:
     def seek(self, offsets: Mapping[int, int]) -> None:
         """Reading goes on from there, in all partitions."""
         self._done = set()
-        self._consumer.assign([TopicPartition(self.topic, partition, offset) for partition, offset in offsets.items()])
+        parts = [TopicPartition(self.topic, partition, offset) for partition, offset in offsets.items()]
+        self._consumer.assign(parts)
+        self._consumer.resume(parts)  # a new assignment does not end a pause
 
     def read_until(self, until_ms: int, take: Callable[[RecordBatch], None], budget: Budget) -> bool:
         """Gives `take` the records of each partition up to the first whose timestamp is at or after `until_ms`, and somewhat more.

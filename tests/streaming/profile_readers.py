@@ -34,6 +34,7 @@ class Installation:
         """Makes a monitored topic that keeps records however old they are."""
         new = NewTopic(topic, partitions, -1, config={"retention.ms": "-1"})
         self.admin.create_topics([new])[topic].result(20)
+        until(lambda: len(self.admin.list_topics(topic, timeout=10).topics[topic].partitions) == partitions)
 
     def produce(self, topic: str, count: int, *, partitions: int, first: int = 0, step_ms: int = 10) -> None:
         """Records `first`, `first` + 1, ... in turn to each partition, `step_ms` of event time apart."""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
@@ -16,7 +16,7 @@ from confluent_kafka import Producer, TopicPartition
 from stream_monitor.config.cluster import Cluster
 from stream_monitor.config.settings import Settings
 from stream_monitor.streaming.clients import producer_config
-from stream_monitor.streaming.commit import FencedError
+from stream_monitor.streaming.commit import CommitProtocol, FencedError, FlushAbortedError, OutgoingMessage
 from stream_monitor.streaming.profiler import ProfilerWorker
 from stream_monitor.streaming.profiler_process import create_topics, profiler
 from tests.apache_kafka.cluster import KafkaCluster
@@ -47,7 +47,7 @@ def running(settings: Settings) -> Iterator[ProfilerWorker]:
         def run() -> None:
             try:
                 worker.run(stop)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - raised again on the test's thread
                 failed.append(error)
 
         thread = threading.Thread(target=run)
@@ -60,6 +60,23 @@ def running(settings: Settings) -> Iterator[ProfilerWorker]:
     assert not thread.is_alive()
     if failed:
         raise failed[0]
+
+
+class AbortingProtocol:
+    """Aborts every so many flushes, as a broker may."""
+
+    def __init__(self, inner: CommitProtocol, every: int) -> None:
+        self.inner, self.every, self.calls, self.aborted = inner, every, 0, 0
+
+    def start(self) -> None:
+        self.inner.start()
+
+    def commit(self, messages: Sequence[OutgoingMessage], offsets: Sequence[TopicPartition]) -> None:
+        self.calls += 1
+        if self.calls % self.every == 0:
+            self.aborted += 1
+            raise FlushAbortedError("for the test")
+        self.inner.commit(messages, offsets)
 
 
 def named(settings: Settings, **changes: object) -> Settings:
@@ -76,12 +93,16 @@ def program(settings: Settings, worker: str) -> subprocess.Popen[bytes]:
     )
 
 
+def senders(installation: Installation) -> set[bytes]:
+    return {dict(message.headers() or [])["worker"] for message in installation.messages(installation.settings.names.profiles)}
+
+
 def test_totals_are_exact_when_one_of_two_profilers_is_killed(installation: Installation) -> None:
     settings, [topic] = installation.settings, installation.settings.topics
     installation.create(topic, 4)
     programs = {name: program(settings, name) for name in ("worker-1", "worker-2")}
     try:
-        until(lambda: len({e.source for e in installation.status() if e.event == "joined"}) == 2, 60)
+        until(lambda: len(senders(installation)) == 2, 60)
         for part in range(4):
             installation.produce(topic, 10_000, partitions=4, first=10_000 * part)
             if part == 1:
@@ -98,6 +119,46 @@ def test_totals_are_exact_when_one_of_two_profilers_is_killed(installation: Inst
     assert sum(delta.profile.records for delta in deltas) == 40_000
     assert sum(int(delta.profile.fields["id"].kinds.sum()) for delta in deltas if delta.profile.records) == 40_000
     assert_every_offset_once(deltas, dict.fromkeys(range(4), 10_000))
+
+
+@pytest.mark.slow
+def test_totals_are_exact_when_a_profiler_hangs_until_it_is_replaced_and_then_goes_on(installation: Installation) -> None:
+    settings, [topic] = installation.settings, installation.settings.topics
+    installation.create(topic, 4)
+    programs = [program(settings, name) for name in ("worker-1", "worker-2")]
+    try:
+        until(lambda: len(senders(installation)) == 2, 60)
+        installation.produce(topic, 10_000, partitions=4)
+        programs[0].send_signal(signal.SIGSTOP)
+        installation.produce(topic, 10_000, partitions=4, first=10_000)
+        until(lambda: installation.committed_total(topic) == 20_000, 60)  # the other has all partitions
+        programs[0].send_signal(signal.SIGCONT)
+        installation.produce(topic, 10_000, partitions=4, first=20_000)
+        until(lambda: installation.committed_total(topic) == 30_000, 60)
+        for process in programs:
+            process.send_signal(signal.SIGTERM)
+        assert programs[1].wait(10) == 0
+        programs[0].wait(10)  # 1 if the broker ended its transaction meanwhile
+    finally:
+        for process in programs:
+            process.kill()
+            process.wait()
+    assert installation.records(topic) == 30_000
+    assert_every_offset_once(installation.deltas(topic), dict.fromkeys(range(4), 7_500))
+
+
+def test_what_was_in_an_aborted_flush_is_read_again(installation: Installation) -> None:
+    settings, [topic] = installation.settings, installation.settings.topics
+    installation.create(topic, 2)
+    with running(settings) as worker:
+        until(lambda: any(t.partitions for t in worker._topics.values()))
+        worker._protocol = flaky = AbortingProtocol(worker._protocol, every=2)
+        for part in range(6):
+            installation.produce(topic, 500, partitions=2, first=500 * part)
+        until(lambda: installation.committed_total(topic) == 3_000)
+        until(lambda: flaky.aborted >= 2)
+    assert installation.records(topic) == 3_000
+    assert_every_offset_once(installation.deltas(topic), dict.fromkeys(range(2), 1_500))
 
 
 def test_totals_are_exact_when_workers_come_and_go(installation: Installation) -> None:
@@ -211,7 +272,7 @@ def test_a_worker_with_the_name_of_another_takes_over_and_the_other_ends(install
     settings, [topic] = installation.settings, installation.settings.topics
     installation.create(topic, 1)
     installation.produce(topic, 100, partitions=1)
-    with pytest.raises(FencedError), running(settings):
+    with pytest.raises(FencedError), running(settings):  # noqa: PT012 - the first ends because of what the second does
         until(lambda: installation.committed_total(topic) == 100)
         with running(settings):
             installation.produce(topic, 100, partitions=1, first=100)
