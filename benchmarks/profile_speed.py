@@ -75,7 +75,8 @@ def main() -> None:
 
     print(f"StreamProfiler, with decoding  {timed(whole, count):6.2f} µs/record")
     blob = first.to_bytes()
-    print(f"to_bytes {timed(first.to_bytes, 1) / 1000:.2f} ms, {len(blob) / 1000:.0f} kB; from_bytes {timed(lambda: Profile.from_bytes(blob), 1) / 1000:.2f} ms")
+    print(f"to_bytes {timed(first.to_bytes, 1) / 1000:.2f} ms, {len(blob) / 1000:.0f} kB")
+    print(f"from_bytes {timed(lambda: Profile.from_bytes(blob), 1) / 1000:.2f} ms")
     print(f"merge {timed(lambda: first.merge(first), 1) / 1000:.2f} ms")
 
 

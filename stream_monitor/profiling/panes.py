@@ -2,8 +2,9 @@
 
 Closing is decided by what deltas say (watermarks, positions, durations of idleness), never by a clock here: the same deltas in the
 same order close the same windows. A pane closes when event time has passed its end and the allowed lateness. Event time is the smallest
-watermark among partitions; idle ones (all read, and nothing new for longer than a window and 30 s) don't hold it back while others are active. When
-all are idle it runs on from the largest watermark by the shortest idleness. Partitions never heard of hold everything: `waiting_for`.
+watermark among partitions; idle ones (all read, and nothing new for longer than a window and 30 s) don't hold it back while others
+are active. When all are idle it runs on from the largest watermark by the shortest idleness. Partitions never heard of hold everything:
+`waiting_for`.
 
 Merging is idempotent by offsets: what a pane has of a partition is not merged again. Offsets that half overlap can't be told
 apart in a profile, so the delta is refused as a whole.
