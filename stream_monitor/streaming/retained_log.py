@@ -70,8 +70,9 @@ class RetainedLog:
 
     def extent(self, budget: Budget) -> Extent | None:
         """What is retained; None if there is no record."""
-        lows, highs = self._watermarks()
+        lows, _ = self._watermarks()
         heads = self._probe(dict.fromkeys(self.partitions, OFFSET_BEGINNING), budget)
+        highs = self._fetched_ends()
         tails = self._probe({p: max(lows[p], highs[p] - _PROBED) for p in self.partitions}, budget)
         if not heads or not tails:
             return None
@@ -146,6 +147,12 @@ class RetainedLog:
             except KafkaException as error:
                 raise BrokerError(f"the offsets of {self.topic} can't be read: {describe_error(error.args[0])}") from error
         return lows, highs
+
+    def _fetched_ends(self) -> dict[int, int]:
+        """End offsets as the answers to fetches have them: they are right where a broker's answer to the question itself is not."""
+        known = {p: self._consumer.get_watermark_offsets(TopicPartition(self.topic, p), cached=True)[1] for p in self.partitions}
+        asked = self._watermarks()[1]
+        return {partition: max(known[partition], asked[partition]) for partition in self.partitions}
 
     def _probe(self, offsets: Mapping[int, int], budget: Budget) -> dict[int, list[tuple[int, int]]]:
         """Up to 50 (offset, timestamp) of each partition from `offsets` on; partitions without a record are left out."""
