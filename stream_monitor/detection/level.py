@@ -3,7 +3,8 @@
 The largest of many dependent p-values is no p-value. Its history says what it usually is: an empirical body, and above the
 80 % quantile an exponential tail whose scale is uncertain, which makes the predictive tail Lomax (Pareto II). It is strictly
 monotone however extreme the surprise, so return periods go beyond the longest history; with few windows it is wider, so that
-the promise holds. The top 5 % of windows are censored when the scale is learned: real faults in the history must not widen it.
+the promise holds. The top 5 % of windows are censored when the scale is learned, and all that are wild: real faults in the
+history must not widen it, or a bad day would make the monitor blind for the next fault.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ Floats = NDArray[np.float64]
 
 SHARE = 0.2
 CENSORED = 0.05
+WILD = 12.0
+"""A window whose surprise lies so many robust scales above the tail's start is no healthy one (e^-12 on an exponential tail)."""
 SHRINK = 6.0
 PRIOR_SCALE = 0.4343
 """1 / ln 10: the scale if the surprise were the -log10 of an honest p-value."""
@@ -46,7 +49,8 @@ class Level:
             return cls(ordered, -PRIOR_SCALE * float(np.log(SHARE)), PRIOR_SCALE, SHRINK)
         start = float(np.quantile(ordered, 1 - SHARE))
         over = ordered[ordered > start] - start
-        seen = len(over) - int(CENSORED * len(ordered))
+        spread = max(PRIOR_SCALE, (start - float(np.median(ordered))) / float(np.log(0.5 / SHARE)))
+        seen = len(over) - max(int(CENSORED * len(ordered)), int((over > WILD * spread).sum()))
         if seen <= 0:
             return cls(ordered, start, PRIOR_SCALE, SHRINK)
         total = over[:seen].sum() + (len(over) - seen) * over[seen - 1]  # type II censoring (Epstein and Sobel, 1953)
