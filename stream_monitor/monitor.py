@@ -109,6 +109,15 @@ class TopicMonitor:
         """Start of the oldest pane that is open; None if there is none."""
         return self.board.oldest_open_ms
 
+    @property
+    def partition_count(self) -> int:
+        """Partitions of the topic, as far as deltas said."""
+        return self.board.partition_count
+
+    def forget(self, partition: int) -> None:
+        """A source partition is gone: panes close without it, until it is heard of again."""
+        self.board.forget(partition)
+
     def merge(self, delta: Delta) -> Any:
         """Take in a delta; gives what is odd about it (gaps). Raises OverlapError, and is unchanged, if its records were merged already."""
         return self.board.merge(delta)

@@ -25,10 +25,12 @@ from stream_monitor.config.settings import Settings
 from stream_monitor.config.status import StatusEvent, StatusKind
 from stream_monitor.errors import BrokerError, FormatError, StreamMonitorError
 from stream_monitor.events import get_logger
-from stream_monitor.streaming import publishing
+from stream_monitor.streaming import monitoring, publishing
+from stream_monitor.streaming.delta_messages import MessageKind
 from stream_monitor.streaming.inbox import Inbox, Letter, profiles_partition
-from stream_monitor.streaming.publishing import Message, Publisher
-from stream_monitor.streaming.shard import Factory, Order, Shard, Situation, Step
+from stream_monitor.streaming.monitoring import Factory, Order, Situation, Step
+from stream_monitor.streaming.publishing import Publisher
+from stream_monitor.streaming.shard import Shard
 from stream_monitor.streaming.state_table import PartitionRecord, StateStore, TopicRecord
 
 if TYPE_CHECKING:
@@ -135,7 +137,7 @@ class Detector:
         if shard is None or message.offset < shard.next_offset:
             return  # of an assignment that is over, or repeated after a seek
         topic = (message.key or b"").decode("utf-8", "replace")
-        step = await self._run(self._judge, shard, topic, message.offset, message.value)
+        step = await self._run(self._judge, shard, topic, _message(event))
         self.handled += 1
         self._seen(topic)
         messages = self._messages(topic, step, (message.topic, message.partition, message.offset))
@@ -146,13 +148,13 @@ class Detector:
         if step.save:
             await self._save(shard, topic)
 
-    def _judge(self, shard: Shard, topic: str, offset: int, value: bytes | None) -> Step:
+    def _judge(self, shard: Shard, topic: str, message: monitoring.Message) -> Step:
         """Runs on the judging thread. A fault in the judging of one topic must not blind the others: it costs one delta, and is told."""
         shard.open(topic)
         sensitivity, config_offset = self._inbox.sensitivity(topic)
         orders = tuple(Order(letter.offset, letter.command, str(letter.refused or "")) for letter in self._inbox.commands(topic))
         try:
-            return shard.take(topic, offset, value or b"", Situation(sensitivity, config_offset, orders))
+            return shard.take(topic, message, Situation(sensitivity, config_offset, orders))
         except Exception as error:  # noqa: BLE001 - see above
             return Step(refused=error)
 
@@ -162,15 +164,15 @@ class Detector:
         record: TopicRecord = await self._run(shard.record, topic)
         await self._store.save(shard.partition, {topic: record}, shard.partition_record())
 
-    def _messages(self, topic: str, step: Step, position: tuple[str, int, int]) -> list[Message]:
-        messages: list[Message] = []
+    def _messages(self, topic: str, step: Step, position: tuple[str, int, int]) -> list[publishing.Message]:
+        messages: list[publishing.Message] = []
         names = self._names
         if step.outcome is not None:
             messages += [publishing.verdict_message(names, verdict, step.config_offset) for verdict in step.outcome.verdicts]
             messages += [publishing.alert_message(names, change) for change in step.outcome.changes]
             if step.outcome.reference is not None:
                 messages += publishing.reference_messages(names, topic, step.outcome.reference)
-            messages += [self._said(topic, said) for said in step.outcome.statuses]
+        messages += [self._said(topic, said) for said in step.statuses]
         messages += [self._said(topic, said, offset) for offset, answers in step.answers for said in answers]
         if (error := step.refused) is not None:
             unexpected = not isinstance(error, StreamMonitorError)
@@ -186,20 +188,24 @@ class Detector:
             await self.tick()
 
     async def tick(self) -> None:
-        """Called a few times a second: says that it joined, answers documents and stray commands, and says which topics have fallen silent."""
+        """Called a few times a second: says that it joined, answers documents and stray commands, tells which topics fell silent."""
         self._ticked_at = self._clock.monotonic()
         if self.failure is not None:
             return
         try:
             self._inbox.check()
             async with self._lock:
+                answered = {partition: shard.config_offset for partition, shard in self._shards.items()}
                 messages = [*self._announce(), *self._answer_documents(), *self._answer_strays(), *self._tell_silence()]
-            if messages:
-                await self._publish(messages)
+                records = {p: shard.partition_record() for p, shard in self._shards.items() if shard.config_offset != answered[p]}
+                if messages:
+                    await self._publish(messages)
+                for partition, record in records.items():
+                    await self._store.save(partition, {}, record)
         except Exception as error:  # noqa: BLE001 - whatever it is, this worker must end
             await self.fail(error)
 
-    def _announce(self) -> list[Message]:
+    def _announce(self) -> list[publishing.Message]:
         """That this worker has joined, or what it judges now."""
         if not self._joined:
             return []
@@ -207,7 +213,7 @@ class Detector:
         text = f"judges partitions {list(self.partitions)} of {self._names.profiles}"
         return [publishing.status_message(self._names, self._event(StatusKind.JOINED, source=self._source, message=text))]
 
-    def _answer_documents(self) -> list[Message]:
+    def _answer_documents(self) -> list[publishing.Message]:
         messages = []
         for shard in self._shards.values():
             for letter in self._inbox.documents(after=shard.config_offset):
@@ -216,7 +222,7 @@ class Detector:
                 shard.config_offset = letter.offset
         return messages
 
-    def _answer_strays(self) -> list[Message]:
+    def _answer_strays(self) -> list[publishing.Message]:
         """Commands for topics that no profiler has been heard of for a while."""
         messages = []
         now = self._clock.monotonic()
@@ -234,7 +240,7 @@ class Detector:
                 messages.append(self._answer(StatusKind.COMMAND_ACCEPTED, StatusKind.COMMAND_REJECTED, stray))
         return messages
 
-    def _answer(self, accepted: StatusKind, rejected: StatusKind, letter: Letter) -> Message:
+    def _answer(self, accepted: StatusKind, rejected: StatusKind, letter: Letter) -> publishing.Message:
         kind = accepted if letter.refused is None else rejected
         text = "in force from the next window on" if letter.refused is None else str(letter.refused)
         event = self._event(kind, topic=letter.topic, source=self._source, offset=letter.offset, message=text)
@@ -246,7 +252,7 @@ class Detector:
         self._seen_at[topic] = self._clock.monotonic()
         self._blind.discard(topic)
 
-    def _tell_silence(self) -> list[Message]:
+    def _tell_silence(self) -> list[publishing.Message]:
         messages = []
         now = self._clock.monotonic()
         for topic, seen_at in self._seen_at.items():
@@ -267,7 +273,7 @@ class Detector:
     def _owns(self, tp: TP) -> bool:
         return tp in self._app.consumer.assignment()
 
-    def _said(self, topic: str, said: Mapping[str, Any], offset: int | None = None) -> Message:
+    def _said(self, topic: str, said: Mapping[str, Any], offset: int | None = None) -> publishing.Message:
         values = {"topic": topic, "source": topic, "offset": offset, **said}
         kind = values.pop("event")
         return publishing.status_message(self._names, self._event(kind, **values))
@@ -275,8 +281,15 @@ class Detector:
     def _event(self, kind: StatusKind | str, **values: Any) -> StatusEvent:
         return StatusEvent.at_ms(kind, self._clock.now_ms(), **values)
 
-    async def _publish(self, messages: list[Message]) -> None:
+    async def _publish(self, messages: list[publishing.Message]) -> None:
         await self._run(self._publisher.publish, messages)
 
     async def _run(self, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+
+def _message(event: EventT[Any]) -> monitoring.Message:
+    message = event.message
+    headers = {name: value.decode("utf-8", "replace") for name, value in dict(message.headers or ()).items()}
+    kind, run = headers.get("kind", MessageKind.DELTA), headers.get("run", "")
+    return monitoring.Message(message.offset, message.value or b"", round((message.timestamp or 0.0) * 1000), kind, run)

@@ -14,8 +14,8 @@ from stream_monitor.config.settings import Settings
 from stream_monitor.streaming.detector import PAUSE_LIMIT_S, Detector
 from stream_monitor.streaming.faust_transport import CommittedConsumer, CommittedTransport
 from stream_monitor.streaming.inbox import Inbox
+from stream_monitor.streaming.monitoring import Factory
 from stream_monitor.streaming.publishing import Publisher
-from stream_monitor.streaming.shard import Factory
 from stream_monitor.streaming.state_table import StateStore, StateTable
 from stream_monitor.streaming.topics import TopicSpec
 

@@ -20,9 +20,9 @@ from stream_monitor.events import get_logger
 from stream_monitor.streaming import clients
 from stream_monitor.streaming.detector_app import DetectorApp, changelog_spec, create_detector_app
 from stream_monitor.streaming.inbox import Inbox
+from stream_monitor.streaming.monitoring import Factory
 from stream_monitor.streaming.progress import Progress
 from stream_monitor.streaming.publishing import Publisher
-from stream_monitor.streaming.shard import Factory
 from stream_monitor.streaming.topics import ensure_topics, partition_count, topic_specs
 from stream_monitor.streaming.watchdog import Watchdog
 
@@ -31,14 +31,13 @@ _log = get_logger(__name__)
 START_S = 30.0
 STOP_S = 8.0
 """A worker that was asked to stop is gone after this, tidy or not: the state in Kafka is complete at every moment."""
-STUCK_S = 120.0
-"""Without progress for this long a worker ends itself. Longer than any judging, rebalance or broker restart takes."""
 
 
-def run_detector(settings: Settings, *, factory: Factory | None = None, clock: Clock | None = None, stuck_s: float = STUCK_S) -> int:
+def run_detector(settings: Settings, *, factory: Factory | None = None, clock: Clock | None = None) -> int:
     """Runs a worker until SIGTERM or SIGINT (exit code 0) or until it can't go on (exit code 1). Call it in the main thread.
 
-    Raises `BrokerError` when the broker can't be reached or a topic of ours can't be made.
+    It can't go on when Kafka refuses, or without progress for `watchdog_seconds`. Raises `BrokerError` when the broker can't be reached or
+    a topic of ours can't be made.
     """
     clock = clock or SystemClock()
     partitions = prepare_topics(settings)
@@ -52,7 +51,7 @@ def run_detector(settings: Settings, *, factory: Factory | None = None, clock: C
     app = create_detector_app(
         settings, factory=factory or monitor_factory(settings), inbox=inbox, publisher=publisher, partitions=partitions, clock=clock
     )
-    watchdog = Watchdog(stuck_s, what="detector", monotonic=clock.monotonic)
+    watchdog = Watchdog(settings.watchdog_seconds, what="detector", monotonic=clock.monotonic)
     watchdog.start()
     tasks = [loop.create_task(Progress(app).feed(watchdog)), loop.create_task(app.detector.keep_ticking())]
     try:
@@ -103,8 +102,12 @@ def monitor_factory(settings: Settings) -> Factory:
             topic, window_ms=settings.window_ms, allowed_lateness_ms=settings.allowed_lateness_ms, prefix=settings.prefix, seed=0
         )
 
-    def restore(_topic: str, sections: Mapping[str, bytes]) -> TopicMonitor:
-        return TopicMonitor.restore_sections(sections)
+    def restore(topic: str, sections: Mapping[str, bytes]) -> TopicMonitor:
+        monitor = TopicMonitor.restore_sections(sections)
+        if monitor.window_ms == settings.window_ms:
+            return monitor
+        _log.warning("detector.window_changed", topic=topic, was_ms=monitor.window_ms, now_ms=settings.window_ms, effect="learned anew")
+        return new(topic)
 
     return Factory(new, restore, DeltaAssembler)
 

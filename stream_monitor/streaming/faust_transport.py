@@ -11,6 +11,7 @@ Two things differ from the driver that Faust ships:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -38,25 +39,64 @@ class CommittedConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class CommittedConsumer(driver.Consumer):
-    """The driver's consumer; starts the sought topic where `Detector.start_offsets` says."""
+    """The driver's consumer; starts the sought topic where `Detector.start_offsets` says, and lets nothing of it through before that.
+
+    Faust resumes partitions a moment before it seeks. What comes through in that moment would be taken for the beginning, and all that
+    lies between the right beginning and there would be lost.
+    """
 
     app: DetectorApp
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._sought: set[TP] = set()
+        super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> CommittedConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """A new assignment: nothing of it was sought yet."""
+        self._sought = set()
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """A rebalance begins: what is assigned next must be sought anew."""
+        self._sought = set()
+        await super().on_partitions_revoked(revoked)
+
     async def perform_seek(self) -> None:
-        """Called when a recovery is complete, before records flow: the group's offsets first, then ours over them."""
+        """Called when a recovery is complete: the group's offsets first, then ours over them. Also called when a rebalance cuts a fetch
+        short; then a recovery follows, and ours have to wait for it.
+        """
         await super().perform_seek()
         sought = {tp for tp in self.assignment() if tp.topic == self.app.sought_topic}
-        starts = await self.app.detector.start_offsets(sought)
-        if not sought:
+        if not sought or not self.flow_active or self.app.in_recovery:
             return
+        starts = await self.app.detector.start_offsets(sought)
         earliest = await self.earliest_offsets(*sought)
         targets = {tp: max(starts.get(tp) or 0, earliest.get(tp) or 0) for tp in sought}
         await self.seek_wait(targets)
         for tp, offset in targets.items():
             self._read_offset[tp] = offset - 1 if offset else None
+        self._sought = sought
+        self.resume_partitions(sought)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Lets partitions flow, but for those that were not sought yet."""
+        super().resume_partitions({tp for tp in tps if self._may_flow(tp)})
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """A full buffer has room again."""
+        if self._may_flow(tp):
+            super().on_buffer_drop(tp)
+        else:
+            self._buffered_partitions.discard(tp)
+
+    def _set_active_tps(self, tps: set[TP]) -> set[TP]:
+        return super()._set_active_tps({tp for tp in tps if self._may_flow(tp)})
+
+    def _may_flow(self, tp: TP) -> bool:
+        return tp.topic != self.app.sought_topic or tp in self._sought
 
     @property
     def has_thread(self) -> bool:

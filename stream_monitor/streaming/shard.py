@@ -8,119 +8,56 @@ saved when one of its panes closes, without its open panes, and names two bounds
 
 After a restart the partition is read again from the first delta of the oldest open pane of *any* topic in it. A delta is passed over if
 and only if it is below both bounds of its topic: it is in the state already. All others are merged, in the order of the log, so that the
-same panes close with the same content as without the restart.
+same panes close with the same content as without the restart. A cold start that had not ended is read again from its first message.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from stream_monitor.errors import FormatError, OverlapError
+from stream_monitor.profiling.panes import AnomalyKind
+from stream_monitor.streaming.delta_messages import MessageKind
+from stream_monitor.streaming.monitoring import Answer, Factory, Message, Order, Situation, StatusFields, Step, TopicMonitorLike
 from stream_monitor.streaming.state_table import PartitionRecord, TopicRecord
 
 if TYPE_CHECKING:
     from stream_monitor.monitor import Outcome
     from stream_monitor.profiling.delta import Delta
 
-    from stream_monitor.config.commands import Command
-    from stream_monitor.config.sensitivity import Sensitivity
-
 NEVER_MS = 2**63 - 1
 """`open_from_ms` when no pane is open: everything seen is in the state."""
-
-StatusFields = Mapping[str, Any]
-
-
-class TopicMonitorLike(Protocol):
-    """What a shard needs of a `TopicMonitor`."""
-
-    @property
-    def oldest_open_ms(self) -> int | None:
-        """Start of the oldest pane that is open; None if there is none."""
-        ...
-
-    def merge(self, delta: Delta) -> Any:
-        """Takes in a delta. Raises `OverlapError`, and is unchanged, if its records were merged already."""
-        ...
-
-    def advance(self, sensitivity: Sensitivity, config_offset: int | None, *, flush: bool = False, backfill: bool = False) -> Outcome:
-        """Judges the windows that can close."""
-        ...
-
-    def command(self, command: Command) -> Iterable[StatusFields]:
-        """Carries out a command; fields of status events."""
-        ...
-
-    def snapshot_sections(self) -> Mapping[str, bytes]:
-        """The state without open panes, in named sections that change at different rates."""
-        ...
-
-
-class AssemblerLike(Protocol):
-    """What a shard needs of a `DeltaAssembler`."""
-
-    @property
-    def pending(self) -> int:
-        """Deltas of which some chunks are here and some are not."""
-        ...
-
-    def add(self, chunk: bytes) -> Delta | None:
-        """The delta that a chunk completes. Raises `FormatError`."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Factory:
-    """Makes what a shard holds."""
-
-    new: Callable[[str], TopicMonitorLike]
-    restore: Callable[[str, Mapping[str, bytes]], TopicMonitorLike]
-    assembler: Callable[[], AssemblerLike]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Order:
-    """A command given at an offset of the commands topic; `refused` if it can't be read."""
-
-    offset: int
-    command: Command | None
-    refused: str = ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Situation:
-    """What is in force when a delta is taken."""
-
-    sensitivity: Sensitivity
-    config_offset: int | None = None
-    orders: tuple[Order, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Step:
-    """What came of one message; `save` says that state must be written after it is published."""
-
-    outcome: Outcome | None = None
-    config_offset: int | None = None
-    answers: tuple[tuple[int, tuple[StatusFields, ...]], ...] = ()
-    """Of each command handled: its offset, and fields of status events."""
-    refused: Exception | None = None
-    """Why the message was not merged."""
-    save: bool = False
+FORCED_AFTER_MS = 600_000
+"""A source partition that no profiler mentions for this long, while others are, holds its topic's panes no more. By the timestamps of the
+deltas, so that it does not depend on when they are read."""
 
 
 @dataclasses.dataclass(slots=True)
 class _Entry:
     monitor: TopicMonitorLike
-    saved_resume_offset: int = 0
-    saved_open_from_ms: int = -NEVER_MS
-    command_offset: int = -1
+    saved: TopicRecord | None = None
     resume_offset: int = 0
     open_from_ms: int = -NEVER_MS
+    command_offset: int = -1
+    history_offset: int | None = None
+    history_run: str = ""
     first_offsets: dict[int, int] = dataclasses.field(default_factory=dict)
     """Pane start -> offset of its first delta, for panes that are open."""
+    heard_ms: dict[int, int] = dataclasses.field(default_factory=dict)
+    """Source partition -> timestamp of the last delta that mentions it."""
+    began_ms: int | None = None
+
+    def has(self, delta: Delta, offset: int) -> bool:
+        """Whether the saved state has a delta already."""
+        return self.saved is not None and offset < self.saved.resume_offset and delta.pane_start_ms < self.saved.open_from_ms
+
+    def has_history(self, offset: int) -> bool:
+        """Whether the saved state has what a message of a cold start did."""
+        if self.saved is None or offset >= self.saved.resume_offset:
+            return False
+        return self.saved.history_offset is None or offset < self.saved.history_offset
 
 
 class Shard:
@@ -156,20 +93,26 @@ class Shard:
         if record is None:
             entry = _Entry(self._factory.new(topic), command_offset=self._skipped_orders.get(topic, -1))
         else:
-            bounds = record.resume_offset, record.open_from_ms
-            entry = _Entry(self._factory.restore(topic, record.sections), *bounds, record.command_offset, *bounds)
+            monitor = self._factory.restore(topic, record.sections)
+            saved = dataclasses.replace(record, sections={})
+            entry = _Entry(monitor, saved, record.resume_offset, record.open_from_ms, record.command_offset)
         self._entries[topic] = entry
 
-    def take(self, topic: str, offset: int, value: bytes, situation: Situation) -> Step:
-        """Takes one message of a topic that is open: a delta, or a chunk of one.
+    def take(self, topic: str, message: Message, situation: Situation) -> Step:
+        """Takes one message of a topic that is open: a delta or a chunk of one, live or of a cold start, or the end of a cold start.
 
         Raises what a monitor should not raise; then the message counts as taken.
         """
-        self.next_offset = offset + 1
-        self._chunk_offsets.append(offset)
+        self.next_offset = message.offset + 1
+        entry = self._entries[topic]
+        if message.kind == MessageKind.BACKFILL_END:
+            return self._end_history(entry, message, situation)
+        if message.kind not in (MessageKind.DELTA, MessageKind.BACKFILL):
+            return Step()  # of a newer version
+        self._chunk_offsets.append(message.offset)
         first_offset = min(self._chunk_offsets)
         try:
-            delta = self._assembler.add(value)
+            delta = self._assembler.add(message.value)
         except FormatError as error:
             return Step(refused=error)
         finally:
@@ -179,41 +122,79 @@ class Shard:
             return Step()
         if delta.topic != topic:
             return Step(refused=FormatError(f"expected a delta of {topic}, as its key says, got one of {delta.topic}"))
-        return self._apply(self._entries[topic], delta, offset, first_offset, situation)
+        if message.kind == MessageKind.BACKFILL:
+            return self._learn(entry, delta, message, first_offset)
+        return self._judge(entry, delta, message, first_offset, situation)
 
     def record(self, topic: str) -> TopicRecord:
         """What to save of a topic now."""
         entry = self._entries[topic]
-        return TopicRecord(entry.resume_offset, entry.open_from_ms, entry.command_offset, entry.monitor.snapshot_sections())
+        sections = entry.monitor.snapshot_sections()
+        return TopicRecord(entry.resume_offset, entry.open_from_ms, entry.command_offset, entry.history_offset, sections)
 
     def partition_record(self) -> PartitionRecord:
         """What to save of the partition now."""
         needed = [first for entry in self._entries.values() for first in entry.first_offsets.values()]
+        needed += [entry.history_offset for entry in self._entries.values() if entry.history_offset is not None]
         return PartitionRecord(min([*needed, *self._chunk_offsets], default=self.next_offset), self.config_offset)
 
     def skip_orders(self, topic: str, offset: int) -> None:
         """Commands up to `offset` were answered although the topic was not known: they are not carried out when it comes."""
         self._skipped_orders[topic] = offset
 
-    def _apply(self, entry: _Entry, delta: Delta, offset: int, first_offset: int, situation: Situation) -> Step:
+    # -- live ---------------------------------------------------------------------------------------------------------
+    def _judge(self, entry: _Entry, delta: Delta, message: Message, first_offset: int, situation: Situation) -> Step:
         answers = _carry_out(entry, situation.orders)
-        if offset < entry.saved_resume_offset and delta.pane_start_ms < entry.saved_open_from_ms:
-            return Step(answers=answers, save=bool(answers))
+        statuses: list[StatusFields] = []
         refused: Exception | None = None
-        try:
-            entry.monitor.merge(delta)
-            entry.first_offsets.setdefault(delta.pane_start_ms, first_offset)
-        except (FormatError, OverlapError) as error:
-            refused = error
+        if not entry.has(delta, message.offset):
+            try:
+                statuses += _gaps(entry.monitor.merge(delta))
+                entry.first_offsets.setdefault(delta.pane_start_ms, first_offset)
+            except (FormatError, OverlapError) as error:
+                refused = error
+            statuses += _force(entry, delta, message.timestamp_ms)
+        elif not answers:
+            return Step()
         outcome = entry.monitor.advance(situation.sensitivity, situation.config_offset)
-        entry.resume_offset = max(entry.resume_offset, offset + 1)
-        _forget_closed(entry, offset, outcome)
-        happened = bool(outcome.verdicts or outcome.changes or outcome.statuses or outcome.reference is not None)
-        return Step(outcome, situation.config_offset, answers, refused, save=happened or bool(answers))
+        _note_closed(entry, message.offset, outcome)
+        return _step(outcome, situation, answers, refused, statuses)
+
+    # -- cold start ---------------------------------------------------------------------------------------------------
+    @staticmethod
+    def _learn(entry: _Entry, delta: Delta, message: Message, first_offset: int) -> Step:
+        if entry.has_history(message.offset):
+            return Step()
+        if entry.history_offset is None or entry.history_run != message.run:
+            entry.history_offset, entry.history_run = first_offset, message.run
+        entry.resume_offset = max(entry.resume_offset, message.offset + 1)
+        try:
+            entry.monitor.merge_history(delta, message.run)
+        except (FormatError, OverlapError) as error:
+            return Step(refused=error)
+        return Step()
+
+    @staticmethod
+    def _end_history(entry: _Entry, message: Message, situation: Situation) -> Step:
+        if entry.has_history(message.offset):
+            return Step()
+        outcome = entry.monitor.end_history(situation.sensitivity, message.run)
+        if entry.history_run == message.run:
+            entry.history_offset, entry.history_run = None, ""
+        entry.resume_offset = max(entry.resume_offset, message.offset + 1)
+        return dataclasses.replace(_step(outcome, situation, (), None, []), save=True)
 
 
-def _carry_out(entry: _Entry, orders: Iterable[Order]) -> tuple[tuple[int, tuple[StatusFields, ...]], ...]:
-    answers: list[tuple[int, tuple[StatusFields, ...]]] = []
+def _step(
+    outcome: Outcome, situation: Situation, answers: tuple[Answer, ...], refused: Exception | None, statuses: list[StatusFields]
+) -> Step:
+    said = (*outcome.statuses, *statuses)
+    happened = bool(outcome.verdicts or outcome.changes or said or answers or outcome.reference is not None)
+    return Step(outcome, situation.config_offset, answers, said, refused, save=happened)
+
+
+def _carry_out(entry: _Entry, orders: tuple[Order, ...]) -> tuple[Answer, ...]:
+    answers: list[Answer] = []
     for order in orders:
         if order.offset <= entry.command_offset:
             continue
@@ -225,11 +206,37 @@ def _carry_out(entry: _Entry, orders: Iterable[Order]) -> tuple[tuple[int, tuple
     return tuple(answers)
 
 
-def _forget_closed(entry: _Entry, offset: int, outcome: Outcome) -> None:
-    if offset + 1 < entry.saved_resume_offset:  # still catching up: a pane older than those seen so far may open yet
+def _note_closed(entry: _Entry, offset: int, outcome: Outcome) -> None:
+    entry.resume_offset = max(entry.resume_offset, offset + 1)
+    if entry.saved is not None and offset + 1 < entry.saved.resume_offset:  # catching up: a pane older than those seen may open yet
         closed = max((verdict.end_ms for verdict in outcome.verdicts), default=entry.open_from_ms)
         entry.open_from_ms = max(entry.open_from_ms, closed)
     else:
         oldest = entry.monitor.oldest_open_ms
         entry.open_from_ms = NEVER_MS if oldest is None else oldest
     entry.first_offsets = {pane: first for pane, first in entry.first_offsets.items() if pane >= entry.open_from_ms}
+
+
+def _gaps(anomalies: object) -> list[StatusFields]:
+    """Status events for offsets that never came."""
+    found = anomalies if isinstance(anomalies, list) else []
+    return [
+        {"event": "profiles.gap", "message": gap.text, "details": {"partition": gap.partition, "start": gap.start, "end": gap.end}}
+        for gap in found
+        if gap.kind == AnomalyKind.GAP
+    ]
+
+
+def _force(entry: _Entry, delta: Delta, now_ms: int) -> list[StatusFields]:
+    """Lets go of source partitions that nobody mentions any more; says so."""
+    began = entry.began_ms = now_ms if entry.began_ms is None else entry.began_ms
+    for source in delta.sources:
+        entry.heard_ms[source.partition] = max(now_ms, entry.heard_ms.get(source.partition, 0))
+    statuses: list[StatusFields] = []
+    for partition in range(entry.monitor.partition_count):
+        if now_ms - entry.heard_ms.get(partition, began) > FORCED_AFTER_MS:
+            entry.heard_ms[partition] = NEVER_MS
+            entry.monitor.forget(partition)
+            text = f"no profiler has mentioned partition {partition} for {FORCED_AFTER_MS // 60_000} min: panes close without it"
+            statuses.append({"event": "pane.forced", "message": text, "details": {"partition": partition}})
+    return statuses

@@ -81,6 +81,8 @@ class TopicRecord:
     """…and those of panes that start before this time are merged in it. Later panes were open: they are not in it."""
     command_offset: int
     """Commands up to this offset were carried out."""
+    history_offset: int | None
+    """First message of a cold start that had not ended, which is not in the state; None if there was none."""
     sections: Mapping[str, bytes]
 
 
@@ -121,7 +123,7 @@ class StateStore:
             return None
         fields = _unpack(raw, f"state of {topic}")
         sections = {name: b"".join(self._piece(partition, topic, digest) for digest in digests) for name, digests in fields["sections"]}
-        return TopicRecord(int(fields["resume"]), int(fields["open_from"]), int(fields["command"]), sections)
+        return TopicRecord(int(fields["resume"]), int(fields["open_from"]), int(fields["command"]), fields["history"], sections)
 
     async def save(self, partition: int, topics: Mapping[str, TopicRecord], record: PartitionRecord) -> None:
         """Makes records durable, or raises `BrokerError`; the earlier ones are in force until then. The order is the guarantee:
@@ -140,13 +142,13 @@ class StateStore:
                     "resume": state.resume_offset,
                     "open_from": state.open_from_ms,
                     "command": state.command_offset,
+                    "history": state.history_offset,
                     "sections": list(listing.items()),
                 }
             )
             surplus += [_piece_key(partition, topic, digest) for digest in sorted(before.difference(*listing.values()))]
         await self._table.acknowledged(self._timeout)
-        for key, manifest in manifests.items():
-            self._table[key] = manifest
+        self._table.update(manifests)
         self._table[_partition_key(partition)] = _pack({"needed": record.needed_offset, "config": record.config_offset})
         await self._table.acknowledged(self._timeout)
         self._delete(surplus)

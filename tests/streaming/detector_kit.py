@@ -58,9 +58,11 @@ class DetectorKit:
     def produce(self, topic: str, key: str, value: bytes | None) -> int:
         """Produces one message, and returns its offset."""
         offsets: list[int] = []
-        self.producer.produce(
-            f"{self.prefix}.{topic}", key=key, value=value, on_delivery=lambda error, message: offsets.append(-1 if error else message.offset())
-        )
+
+        def delivered(error: object, message: Message) -> None:
+            offsets.append(-1 if error else message.offset() or 0)
+
+        self.producer.produce(f"{self.prefix}.{topic}", key=key, value=value, on_delivery=delivered)
         self.producer.flush(10)
         assert offsets, f"no acknowledgement from {topic}"
         assert offsets[0] >= 0

@@ -16,7 +16,7 @@ from stream_monitor.alerting.severity import Severity
 from stream_monitor.config.commands import Command
 from stream_monitor.detection.verdict import Aspect, Finding, Judgement, Metric
 from stream_monitor.errors import FormatError
-from stream_monitor.streaming.shard import Factory
+from stream_monitor.streaming.monitoring import Factory
 
 WINDOW_MS = 1000
 PADDING = b"\x00" * 700_000
@@ -28,6 +28,7 @@ class LedgerDelta:
     pane_start_ms: int
     records: tuple[int, ...]
     watermark_ms: int
+    sources: tuple[Any, ...] = ()
 
     def to_bytes(self) -> bytes:
         return json.dumps(
@@ -68,10 +69,27 @@ class LedgerMonitor:
         self.watermark_ms = watermark_ms
         self.resets = resets
         self.panes: dict[int, list[int]] = {}
+        self.run = ""
+        self.history: list[int] = []
 
     @property
     def oldest_open_ms(self) -> int | None:
         return min(self.panes, default=None)
+
+    partition_count = 1
+
+    def forget(self, partition: int) -> None:
+        raise AssertionError("a ledger's only partition is always there")
+
+    def merge_history(self, delta: LedgerDelta, run: str) -> None:
+        if run != self.run:
+            self.run, self.history = run, []
+        self.history.extend(delta.records)
+
+    def end_history(self, sensitivity: Any, run: str) -> LedgerOutcome:
+        assert run == self.run
+        self.run = ""
+        return LedgerOutcome(statuses=[{"event": "learned", "message": str(sorted(self.history))}])
 
     def merge(self, delta: LedgerDelta) -> None:
         if 666 in delta.records:
@@ -115,8 +133,9 @@ class LedgerMonitor:
         finding = Finding(Aspect.VOLUME, None, "ledger", "sum", 1.0, (0.0, 0.5), 9.0, 1.0, None, ())
         incident = stable_id(self.topic, verdict.start_ms)
         span = Span(verdict.start_ms, verdict.end_ms, verdict.records)
+        budget = sensitivity.max_alerts
         return IncidentChange(
-            incident, self.topic, "p", Status.OPENED, None, Severity.INFO, span, verdict.start_ms, 1, sensitivity.max_alerts, (finding,), "x"
+            incident, self.topic, "p", Status.OPENED, None, Severity.INFO, span, verdict.start_ms, 1, budget, (finding,), "x"
         )
 
 

@@ -15,6 +15,5 @@ from tests.streaming.ledger_monitor import ledger_factory
 
 if __name__ == "__main__":
     options = json.loads(sys.argv[1])
-    stuck_s = options.pop("stuck_s", 120.0)
     configure_logging("INFO")
-    sys.exit(run_detector(Settings(**options), factory=ledger_factory(), stuck_s=stuck_s))
+    sys.exit(run_detector(Settings(**options), factory=ledger_factory()))

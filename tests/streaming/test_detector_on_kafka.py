@@ -92,7 +92,7 @@ def test_two_workers_share_the_topics_and_one_takes_over_when_the_other_dies(kit
 
 
 def test_aborted_and_open_transactions_are_not_seen(kit: DetectorKit, kafka: KafkaCluster) -> None:
-    worker = kit.start("w", stuck_s=8.0)
+    worker = kit.start("w", watchdog_seconds=5)
     kit.statuses("joined")
     profiler = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": f"{kit.prefix}-p", "partitioner": "murmur2_random"})
     profiler.init_transactions(10)
@@ -106,7 +106,7 @@ def test_aborted_and_open_transactions_are_not_seen(kit: DetectorKit, kafka: Kaf
     verdicts = kit.verdicts(5)
     assert [verdicts[key][0]["window"]["records"] for key in sorted(verdicts)] == [1] * 5
     # What ends the log now is an aborted record and markers: a worker with nothing to do must not take that for lag and end itself.
-    time.sleep(10)
+    time.sleep(7)
     assert worker.poll() is None
 
 
