@@ -67,8 +67,10 @@ class PaneBuffer:
         self._decoded_records = 0
         self._covered: dict[int, int] = {}
 
-    def add(self, records: Records, key_hashes: NDArray[np.uint64]) -> None:
-        """Takes in records whose timestamps are judged; those of a partition in offset order."""
+    def add(self, records: Records, key_hashes: NDArray[np.uint64], starts: dict[int, int]) -> None:
+        """Takes in records whose timestamps are judged; those of a partition in offset order. `starts`: where the reading of each
+        partition began.
+        """
         self._waiting.append(records)
         self._waiting_records += len(records.values)
         self.waiting_bytes += sum(map(len, filter(None, records.values)))
@@ -76,21 +78,16 @@ class PaneBuffer:
             keys = BottomK.from_hashes(key_hashes, below=self._profile.keys.threshold)
             self._profile = replace(self._profile, keys=self._profile.keys.merge(keys))
         if self._waiting_records >= DECODE_AT:
-            self._decode()
+            self._decode(starts)
 
     def note(self, timing: Timing) -> None:
         """Counts what the clock said of records."""
         self._timing = self._timing.merge(timing)
 
     def compress(self, starts: dict[int, int]) -> None:
-        """Profiles everything that waits. `starts`: where the reading of each partition began."""
-        self._decode()
+        """Profiles everything that waits."""
+        self._decode(starts)
         self._compile(starts)
-
-    def compress_if_full(self, starts: dict[int, int]) -> None:
-        """Profiles what is decoded if that is enough."""
-        if self._decoded_records >= PROFILE_AT:
-            self._compile(starts)
 
     def leave(self, partition: int, end: int, starts: dict[int, int]) -> None:
         """A partition was read up to `end` and is not read on from there."""
@@ -106,7 +103,7 @@ class PaneBuffer:
             order = order.extended(partition, end)
         return replace(self._profile, order=order, timing=self._profile.timing.merge(self._timing))
 
-    def _decode(self) -> None:
+    def _decode(self, starts: dict[int, int]) -> None:
         if not self._waiting:
             return
         records = Records.joined(self._waiting)
@@ -116,11 +113,14 @@ class PaneBuffer:
             batch = self._decoder.decode(part.values)
             self._decoded.append((batch, part))
             self._decoded_records += len(part.values)
+            if self._decoded_records >= PROFILE_AT:
+                self._compile(starts)
 
     def _compile(self, starts: dict[int, int]) -> None:
         if not self._decoded:
             return
-        batches, self._decoded, self._decoded_records, self.waiting_bytes = self._decoded, [], 0, 0
+        batches, self._decoded, self._decoded_records = self._decoded, [], 0
+        self.waiting_bytes -= sum(len(value) for _, part in batches for value in part.values if value is not None)
         counts = _counts(batches, self._profile.sample.k)
         self._profile = profile_chunk(self._chunk(batches, starts), self._profile, counts, self.references)
 

@@ -194,8 +194,7 @@ class StreamProfiler:
             if bool(judged.late[rows].any()):
                 kept = kept[~judged.late[kept]]
             if kept.size:
-                buffer.add(*arrived.taken(kept, judged.timestamps_ms))
-                buffer.compress_if_full(starts)
+                buffer.add(*arrived.taken(kept, judged.timestamps_ms), starts)
 
     def _bound_memory(self) -> None:
         if sum(buffer.waiting_bytes for buffer in self._panes.values()) > MAX_WAITING_BYTES:

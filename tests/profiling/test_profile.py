@@ -51,10 +51,11 @@ def test_elements_in_another_order_make_another_record() -> None:
 
 def test_a_field_that_comes_and_goes_keeps_its_near_repeats() -> None:
     """More whole-record hashes than are kept, while a field that the later chunk lacks has few hashes without it."""
-    early = [{"id": i, "c": i % 3} for i in range(3000)]
-    late = [{"c": i} for i in range(3000)]
-    whole = profile_of(*early, *late)
+    early = [{"id": i, "c": i % 3} for i in range(8192)]
+    late = [{"c": i} for i in range(300)]
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pane_buffer, "PROFILE_AT", 10**6)
+        whole = profile_of(*early, *late)
         patch.setattr(pane_buffer, "PROFILE_AT", 1024)
         assert profile_of(*early, *late).to_bytes() == whole.to_bytes()
 
