@@ -19,10 +19,12 @@ from stream_monitor.detection.verdict import Aspect
 
 Floats = NDArray[np.float64]
 
-CAP = 15.0
+CAP = 10.0
 """-log10 p beyond which surprises count the same when layers are compared."""
 CAUSE_SHARE = 0.4
 """A layer is the cause if it holds this share of the largest surprise."""
+LEAST_CAUSE = 4.0
+"""What it must hold at least, unless the largest surprise is its own: among hundreds of metrics smaller ones are chance."""
 ELSEWHERE = 0.3
 BEST_OF_FIELD = 5
 PAIRS_OF_FIELD, PAIR_SHARE = 4, 0.25
@@ -42,9 +44,8 @@ class Cause:
     score: float
 
 
-def attribute(specs: Sequence[Spec], surprise: Floats, usable: NDArray[np.bool_], firsts: Sequence[Aspect]) -> list[Cause]:
-    """Causes, the likeliest first. `usable`: metrics of fields and aspects that have a weight; `firsts`: the alerting aspects."""
-    surprise = np.where(usable, surprise, 0.0)
+def attribute(specs: Sequence[Spec], surprise: Floats, firsts: Sequence[Aspect]) -> list[Cause]:
+    """Causes, the likeliest first. `surprise`: 0 where it does not count; `firsts`: the alerting aspects."""
     if not len(surprise) or surprise.max() <= 0:
         return []
     layer = _cause_layer(specs, surprise)
@@ -64,7 +65,8 @@ def _cause_layer(specs: Sequence[Spec], surprise: Floats) -> Layer:
     best = dict.fromkeys(Layer, 0.0)
     for spec, value in zip(specs, surprise.tolist(), strict=True):
         best[spec.layer] = max(best[spec.layer], min(value, CAP))
-    limit = CAUSE_SHARE * max(best.values())
+    top = max(best.values())
+    limit = min(max(CAUSE_SHARE * top, LEAST_CAUSE), top)
     return next(layer for layer in Layer if best[layer] >= limit)
 
 
@@ -72,6 +74,8 @@ def _field_scores(specs: Sequence[Spec], surprise: Floats, layer: Layer) -> dict
     inside, anywhere = _by_field(specs, surprise, layer), _by_field(specs, surprise, None)
     if layer == Layer.RELATION:
         return _relation_scores(specs, surprise)
+    if layer == Layer.RECORD:
+        return {path: max(found) for path, found in inside.items()}
     return {path: max(found) + ELSEWHERE * max(anywhere[path]) + sum(sorted(found)[-BEST_OF_FIELD:]) for path, found in inside.items()}
 
 
@@ -85,12 +89,15 @@ def _by_field(specs: Sequence[Spec], surprise: Floats, layer: Layer | None) -> d
 
 def _relation_scores(specs: Sequence[Spec], surprise: Floats) -> dict[str | None, float]:
     """A broken relation has two ends: the joint score says which; the most broken pairs of a field add to it."""
+    joint = max((v for s, v in zip(specs, surprise.tolist(), strict=True) if s.detector == "joint_score"), default=0.0) >= LEAST
     own: dict[str | None, float] = {}
     pairs: dict[str, dict[str, float]] = {}
     for spec, value in zip(specs, surprise.tolist(), strict=True):
         if spec.layer != Layer.RELATION or value <= 0:
             continue
         if spec.other is None or spec.field is None:
+            if joint and spec.detector != "joint_score":
+                continue
             own[spec.field] = max(own.get(spec.field, 0.0), value)
             continue
         for one, two in ((spec.field, spec.other), (spec.other, spec.field)):

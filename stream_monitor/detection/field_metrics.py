@@ -46,19 +46,21 @@ def _read_vocabulary(readings: Readings, field: FieldStructure, known: FieldProb
     n = 0 if column is None else len(column)
     hashes, counts = (np.zeros(0, np.uint64), np.zeros(0)) if column is None else np.unique(column.hashes, return_counts=True)
     masks = np.zeros(0, np.uint64) if column is None else column.masks
-    readings.rate(Aspect.CONFORMITY, field.path, "new_pattern", np.count_nonzero(~np.isin(masks, known.patterns)), n, Layer.FORM, "patterns")
+    layer = Layer.VALUE if field.numeric else Layer.FORM  # the decimals of a number change with its value
+    new_patterns = int(np.count_nonzero(~np.isin(masks, known.patterns)))
+    readings.rate(Aspect.CONFORMITY, field.path, "new_pattern", new_patterns, n, layer, "patterns")
     for pattern, text in list(zip(field.top_patterns, field.pattern_texts, strict=True))[:TOP_PATTERNS]:
-        readings.rate(Aspect.CONFORMITY, field.path, f"pattern:{text}", np.count_nonzero(masks == pattern), n, Layer.FORM, "patterns")
+        readings.rate(Aspect.CONFORMITY, field.path, f"pattern:{text}", int(np.count_nonzero(masks == pattern)), n, layer, "patterns")
     seen = _counts(known, hashes)
     if field.closed:
         aspect = Aspect.INTEGRITY if field.numeric else Aspect.CONFORMITY
-        readings.rate(aspect, field.path, "unseen_value", counts[seen == 0].sum(), n, Layer.FORM, "categories")
+        readings.rate(aspect, field.path, "unseen_value", counts[seen == 0].sum(), n, layer, "categories")
     new = counts[seen == 0].max(initial=0)
-    readings.rate(Aspect.COMPLETENESS, field.path, "repeated_new_value", max(new - 1, 0), n, Layer.MISSING, "categories")
+    readings.rate(Aspect.COMPLETENESS, field.path, "repeated_new_value", max(new - 1, 0), n, Layer.VALUE, "categories")
     expected = np.maximum(n * (seen + 0.5) / (rows + 0.5), LEAST_EXPECTED)
     over = counts > expected
     scan = counts * np.log(np.maximum(counts, 1) / expected) - counts + expected
-    readings.energy(Aspect.COMPLETENESS, field.path, "value_scan", float(scan[over].max(initial=0.0)), n, Layer.MISSING, "categories")
+    readings.energy(Aspect.COMPLETENESS, field.path, "value_scan", float(scan[over].max(initial=0.0)), n, Layer.VALUE, "categories")
 
 
 def _counts(known: FieldProbabilities, hashes: NDArray[np.uint64]) -> Floats:
@@ -87,10 +89,9 @@ def _read_range(readings: Readings, field: FieldStructure, known: FieldProbabili
     x = np.zeros(0) if column is None else column.numbers[(column.kinds == Kind.INT) | (column.kinds == Kind.FLOAT)]
     low, high = field.tails
     for name, count in (
-        ("below_range", np.count_nonzero(x < known.low)), ("above_range", np.count_nonzero(x > known.high)),
-        ("low_tail", np.count_nonzero(x < low)), ("high_tail", np.count_nonzero(x > high)),
+        ("below_range", x < known.low), ("above_range", x > known.high), ("low_tail", x < low), ("high_tail", x > high),
     ):
-        readings.rate(Aspect.INTEGRITY, field.path, name, count, len(x), Layer.VALUE)
+        readings.rate(Aspect.INTEGRITY, field.path, name, int(np.count_nonzero(count)), len(x), Layer.VALUE)
 
 
 def _read_distribution(readings: Readings, field: FieldStructure, known: FieldProbabilities, counts: Floats) -> None:

@@ -35,7 +35,7 @@ def findings(
         middle = (expected[0] + expected[1]) / 2
         samples, partitions = witnesses.of(spec, more=observed > middle)
         out.append(Finding(
-            aspect=cause.aspect, field=spec.field, detector=spec.detector, metric=spec.name, observed=observed, expected=expected,
+            aspect=cause.aspect, field=cause.field, detector=spec.detector, metric=spec.name, observed=observed, expected=expected,
             return_period_days=aspects.get(cause.aspect, 0.0), share=abs(observed - middle) if spec.tail == Tail.RATE else nan,
             partitions=partitions, samples=samples,
         ))

@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.config.sensitivity import Sensitivity
-from stream_monitor.detection.attribution import attribute
+from stream_monitor.detection.attribution import Cause, attribute
 from stream_monitor.detection.calibration import Calibration
 from stream_monitor.detection.charts import Charts
+from stream_monitor.detection.diagnosis import Symptoms, aspect_of
 from stream_monitor.detection.findings import findings, listed, readable
 from stream_monitor.detection.memory import Memory, Remembered
 from stream_monitor.detection.pool import PaneRows
 from stream_monitor.detection.profile_metrics import read_profile
-from stream_monitor.detection.readings import Readings, Spec, Table
+from stream_monitor.detection.readings import Layer, Readings, Spec, Table
 from stream_monitor.detection.samples import Witnesses
 from stream_monitor.detection.schedule import first_training, next_training
 from stream_monitor.detection.shift import ShiftTracker
@@ -147,9 +148,7 @@ class Judge:
             for spec in charts.specs
         ])
         aspects = {aspect: self._days(value) for aspect, value in found.aspects.items()}
-        causes = [
-            replace(cause, metric=readable(charts.specs, surprise, cause.metric)) for cause in attribute(charts.specs, surprise, usable, alerting)
-        ] if alerting else []
+        causes = self._causes(window, metrics, np.where(usable, surprise, 0.0), alerting) if alerting else []
         named = findings(causes, metrics, charts, aspects, Witnesses(window.profile, self.reference))
         leading = tuple(dict.fromkeys([*(finding.aspect for finding in named[:1]), *alerting]))
         return Judgement(
@@ -157,6 +156,29 @@ class Judge:
             return_period_days=self._days(found.window), aspects=aspects, alerting=bool(alerting), alerting_aspects=leading,
             findings=named, metrics=listed(metrics, surprise, charts, self.window_days, self.reference), reference=self.reference.version if self.reference else 0,
         )
+
+    def _causes(self, window: Window, metrics: Table, surprise: Floats, alerting: tuple[Aspect, ...]) -> list[Cause]:
+        """Named in readable metrics, with the aspect that the symptoms of the field speak for."""
+        out = []
+        for cause in attribute(metrics.specs, surprise, alerting):
+            spec = metrics.specs[cause.metric]
+            aspect = spec.aspect
+            if cause.field is not None and spec.layer not in (Layer.RECORD, Layer.FLOW):
+                columns = window.profile.sample.columns
+                symptoms = Symptoms(cause.field, metrics.specs, surprise, metrics.first[0], columns, self.reference, self._texts(window))
+                aspect = aspect_of(symptoms, spec.layer)
+            path = self._stranger(window) if spec.name == "unknown_field" else cause.field
+            out.append(replace(cause, aspect=aspect, field=path, metric=readable(metrics.specs, surprise, cause.metric)))
+        return out
+
+    def _stranger(self, window: Window) -> str | None:
+        """The unknown field that most records have."""
+        seen = {path: field.observed for path, field in window.profile.fields.items() if path not in self.paths and not field.elements}
+        return max(sorted(seen), key=lambda path: seen[path], default=None)
+
+    def _texts(self, window: Window) -> dict[int, str]:
+        """Pattern texts, those that are new in this window among them."""
+        return self.patterns | {mask: text for field in window.profile.fields.values() for mask, text in field.patterns.texts.items()}
 
     def _days(self, surprise: float) -> float:
         """Return period of a calibrated surprise."""

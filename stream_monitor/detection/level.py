@@ -3,7 +3,7 @@
 The largest of many dependent p-values is no p-value. Its history says what it usually is: an empirical body, and above the
 80 % quantile an exponential tail whose scale is uncertain, which makes the predictive tail Lomax (Pareto II). It is strictly
 monotone however extreme the surprise, so return periods go beyond the longest history; with few windows it is wider, so that
-the promise holds. The top 5 % of windows are censored when the scale is learned, and all that are wild: real faults in the
+the promise holds. The top 5 % of windows are censored when the scale is learned, and wild ones are left out: real faults in the
 history must not widen it, or a bad day would make the monitor blind for the next fault.
 """
 
@@ -20,6 +20,7 @@ SHARE = 0.2
 CENSORED = 0.05
 WILD = 12.0
 """A window whose surprise lies so many robust scales above the tail's start is no healthy one (e^-12 on an exponential tail)."""
+MOST_WILD = 0.3
 SHRINK = 6.0
 PRIOR_SCALE = 0.4343
 """1 / ln 10: the scale if the surprise were the -log10 of an honest p-value."""
@@ -44,13 +45,12 @@ class Level:
         >>> bool(0.5 < level.chance(2.0) / 0.01 < 2)
         True
         """
-        ordered = np.sort(series)
+        ordered = _tame(np.sort(series))
         if not len(ordered):
             return cls(ordered, -PRIOR_SCALE * float(np.log(SHARE)), PRIOR_SCALE, SHRINK)
         start = float(np.quantile(ordered, 1 - SHARE))
         over = ordered[ordered > start] - start
-        spread = max(PRIOR_SCALE, (start - float(np.median(ordered))) / float(np.log(0.5 / SHARE)))
-        seen = len(over) - max(int(CENSORED * len(ordered)), int((over > WILD * spread).sum()))
+        seen = len(over) - int(CENSORED * len(ordered))
         if seen <= 0:
             return cls(ordered, start, PRIOR_SCALE, SHRINK)
         total = over[:seen].sum() + (len(over) - seen) * over[seen - 1]  # type II censoring (Epstein and Sobel, 1953)
@@ -72,3 +72,14 @@ class Level:
         """The surprise that healthy windows exceed with this chance (below the share of the tail)."""
         reach = np.log(SHARE / min(chance, SHARE)) / (self.weight + 1)
         return float(self.start + self.weight * self.scale * np.expm1(reach))
+
+
+def _tame(ordered: Floats) -> Floats:
+    """A sorted series without its wild end, of which at most 30 % are left out."""
+    if not len(ordered):
+        return ordered
+    # Quantiles far enough down that MOST_WILD faults don't reach them; of an exponential body they are ln(1.5) scales apart.
+    low, high = np.quantile(ordered, (0.4, 0.6)).tolist()
+    spread = max(PRIOR_SCALE, (high - low) / float(np.log(1.5)))
+    wild = int((ordered > high + WILD * spread).sum())
+    return ordered[: len(ordered) - min(wild, int(MOST_WILD * len(ordered)))]

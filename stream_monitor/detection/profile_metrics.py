@@ -44,7 +44,7 @@ def _read_records(readings: Readings, profile: Profile, well_formed: int, known:
     strangers = [f.observed for path, f in profile.fields.items() if path not in known and not f.elements]
     readings.rate(Aspect.CONFORMITY, None, "unknown_field", max(strangers, default=0), well_formed, Layer.RECORD)
     _repeats(readings, Aspect.UNIQUENESS, None, "duplicate_rows", profile.rows)
-    readings.level(Aspect.VOLUME, None, "records", 2 * sqrt(profile.records / panes), profile.records, Layer.FLOW, floor=0.3)
+    readings.level(Aspect.VOLUME, None, "records", 2 * sqrt(profile.records / panes), profile.records, Layer.RECORD, floor=0.3)
     timing = profile.timing
     total = profile.records + timing.late
     for name, count in (("late", timing.late), ("future", timing.future), ("disordered", timing.disordered)):
@@ -68,7 +68,8 @@ def _read_presence(readings: Readings, path: str, field: FieldProfile, well_form
 def _read_types(readings: Readings, path: str, field: FieldProfile) -> None:
     present = field.present
     for kind, name in TYPES.items():
-        readings.rate(Aspect.CONFORMITY, path, f"type_{name}", int(field.kinds[kind]), present, Layer.FORM, "types")
+        layer = Layer.VALUE if kind in (Kind.INT, Kind.FLOAT) else Layer.FORM  # whole or not changes with the value of a number
+        readings.rate(Aspect.CONFORMITY, path, f"type_{name}", int(field.kinds[kind]), present, layer, "types")
     readings.rate(Aspect.CONFORMITY, path, "padded", int(field.flags[PADDED]), present, Layer.FORM, "patterns")
     readings.rate(Aspect.CONFORMITY, path, "non_ascii", int(field.flags[NON_ASCII]), present, Layer.FORM, "patterns")
     lengths = field.lengths
@@ -84,15 +85,15 @@ def _read_repeats(readings: Readings, path: str, field: FieldProfile) -> None:
     if field.minus is not None:
         _repeats(readings, Aspect.UNIQUENESS, path, "duplicate_rows_but_one", field.minus)
     distinct = values.distinct() / sqrt(values.total) if values.total else NAN
-    readings.level(Aspect.UNIQUENESS, path, "distinct", distinct, values.total, Layer.DUPLICATE, "duplicates", floor=0.05)
+    readings.level(Aspect.UNIQUENESS, path, "distinct", distinct, values.total, Layer.VALUE, "duplicates", floor=0.05)
     singles = sqrt(values.singles()) if values.total else NAN
-    readings.level(Aspect.UNIQUENESS, path, "singles", singles, values.total, Layer.DUPLICATE, "duplicates", floor=0.05)
+    readings.level(Aspect.UNIQUENESS, path, "singles", singles, values.total, Layer.VALUE, "duplicates", floor=0.05)
 
 
 def _repeats(readings: Readings, aspect: Aspect, path: str | None, name: str, sketch: BottomK) -> None:
     """Values that repeat an earlier one, among the kept ones."""
     kept = sketch.kept()
-    readings.rate(aspect, path, name, kept - len(sketch.hashes), kept, Layer.DUPLICATE, "duplicates")
+    readings.rate(aspect, path, name, kept - len(sketch.hashes), kept, Layer.DUPLICATE, "duplicates", one_sided=True)
 
 
 def _read_order(readings: Readings, path: str, order: FieldOrder) -> None:

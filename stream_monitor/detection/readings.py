@@ -33,8 +33,8 @@ class Layer(IntEnum):
     MISSING = 1
     FORM = 2
     DUPLICATE = 3
-    VALUE = 4
-    RUN = 5
+    RUN = 4
+    VALUE = 5
     RELATION = 6
     FLOW = 7
 

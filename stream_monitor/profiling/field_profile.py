@@ -18,7 +18,7 @@ from stream_monitor.profiling.moments import ExactMoments
 from stream_monitor.profiling.patterns import PatternCounts
 
 VALUES_K = 1024
-MINUS_K = 256
+MINUS_K = 512
 KINDS, FLAGS = len(Kind), len(Flag)
 
 
