@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from stream_monitor.detection.level import PRIOR_SCALE, Level
 
 
