@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from stream_monitor.detection.verdict import Aspect
 from stream_monitor.evaluation.demo_plan import DemoPlan, Planting
 
 AFTERMATH = 1
-"""Windows after a planting in which an alert still counts as about it: what is late or out of order is told one window later."""
+"""Windows after a planting in which an alert still counts as about it: some of it may arrive a little later."""
+FORESHADOW = 1
+"""Windows before a planting of late records that count too: a late record counts in the window where its partition's clock stands,
+and the first of them come before any record has moved the clock on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,17 @@ class Scoreboard:
         return catch
 
     def _about(self, number: int) -> Planting | None:
-        return next((p for p in self.plan.plantings if p.first <= number <= p.last + AFTERMATH), None)
+        return next((p for p in self.plan.plantings if p.first - foreshadow(p) <= number <= p.last + AFTERMATH), None)
 
     @property
     def missed(self) -> tuple[Planting, ...]:
         """Plantings that no alert was about, so far."""
         return tuple(planting for planting in self.plan.plantings if planting.first not in self.catches)
+
+
+def foreshadow(planting: Planting) -> int:
+    """Windows before a planting in which an alert counts as about it."""
+    return FORESHADOW if planting.corruption.aspect is Aspect.TIMELINESS else 0
 
 
 def window_number(alert: Mapping[str, Any], window_ms: int) -> int:

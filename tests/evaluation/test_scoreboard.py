@@ -49,3 +49,12 @@ def test_an_update_catches_but_is_never_false_and_a_resolution_is_neither(plan):
     assert board.alerted(alert(first, "resolved"), 1.0) is None
     assert board.alerted(alert(first, "updated"), 1.0).planting == plan.plantings[1]
     assert board.false == []
+
+
+def test_late_records_may_be_told_one_window_early_since_they_count_where_the_clock_stands(plan):
+    late = next(p for p in plan.plantings if p.corruption.name == "late_burst")
+    null = next(p for p in plan.plantings if p.corruption.name == "null")
+    board = Scoreboard(plan)
+    assert board.alerted(alert(late.first - 1), 1.0).windows == 1
+    assert board.alerted(alert(null.first - 1), 1.0) is None
+    assert len(board.false) == 1
