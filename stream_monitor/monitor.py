@@ -57,10 +57,12 @@ class Verdict:
 
     @property
     def window_start_ms(self) -> int:
+        """Start of the window, ms since the epoch."""
         return self.judgement.start_ms
 
     @property
     def records(self) -> int:
+        """Records in the window, malformed ones among them."""
         return self.judgement.records
 
     def to_json(self) -> bytes:
@@ -140,7 +142,7 @@ class TopicMonitor:
         """The cold start is complete: learn from its panes, in order of time."""
         if self._history is None or run != self._run:
             return Outcome()
-        windows, self._history, self._run = self._history.close_all(), None, None
+        windows, self._history, self._run = self._history.close_all(silent=False), None, None
         outcome = self._judge(windows, sensitivity, None, backfill=True)
         outcome.verdicts.clear()
         outcome.closed.clear()
@@ -193,16 +195,16 @@ class TopicMonitor:
             self._now_ms = max(self._now_ms, window.end_ms)
         if self.reference is not None and self.reference is not before:
             outcome.reference = self.reference
-            outcome.statuses.append({
-                "event": "baseline.changed", "message": f"{self.topic}: reference {self.reference.version}, from {len(self.judge.memory)} windows",
-            })
+            told = f"{self.topic}: reference {self.reference.version}, from {len(self.judge.memory)} windows"
+            outcome.statuses.append({"event": "baseline.changed", "message": told})
         return outcome
 
     def _absorb(self, fields: frozenset[str | None], outcome: Outcome) -> tuple[IncidentChange, ...]:
         """A shift has become the new normal: its incidents end, and it is announced."""
         over = [incident.id for incident in self.incidents.open if fields & {path for _, path in incident.causes}]
         named = ", ".join(sorted(path or "the records as a whole" for path in fields))
-        outcome.statuses.append({"event": "baseline.changed", "message": f"{self.topic}: the new level of {named} is accepted as the new normal"})
+        told = f"{self.topic}: the new level of {named} is accepted as the new normal"
+        outcome.statuses.append({"event": "baseline.changed", "message": told})
         return tuple(self.incidents.accept(incident) for incident in over)
 
     def snapshot_sections(self, *, open_panes: bool = False) -> dict[str, bytes]:
@@ -248,7 +250,8 @@ class Monitor:
 
     def __init__(
         self, topic: str, *, window_seconds: float = WINDOW_MS / 1000, sensitivity: Mapping[str, Any] | None = None,
-        timestamp_field: str | None = None, allowed_lateness_seconds: float = ALLOWED_LATENESS_MS / 1000, prefix: str = "stream-monitor", seed: int = 0,
+        timestamp_field: str | None = None, allowed_lateness_seconds: float = ALLOWED_LATENESS_MS / 1000,
+        prefix: str = "stream-monitor", seed: int = 0,
     ) -> None:
         window_ms, lateness_ms = round(window_seconds * 1000), round(allowed_lateness_seconds * 1000)
         self.topic = topic

@@ -187,21 +187,23 @@ class PaneBoard:
         limit = now - self.allowed_lateness_ms
         return self._close(limit - limit % self.window_ms, self.min_records if min_records is None else min_records, flush=False)
 
-    def close_all(self) -> list[Window]:
-        """Closes everything that is open, whatever is missing."""
+    def close_all(self, *, silent: bool = True) -> list[Window]:
+        """Closes everything that is open, whatever is missing. Without `silent` no windows for panes without records: for history of which
+        only runs of panes were read.
+        """
         if not self._panes and not self._late_carry:
             return []
         first = self._next_ms if self._next_ms is not None else 0
         limit = max(self._panes, default=first) + self.window_ms
-        return self._close(limit, self.min_records, flush=True)
+        return self._close(limit, self.min_records, flush=True, silent=silent)
 
-    def _close(self, limit_ms: int, min_records: int, *, flush: bool) -> list[Window]:
+    def _close(self, limit_ms: int, min_records: int, *, flush: bool, silent: bool = True) -> list[Window]:
         start = self._next_ms if self._next_ms is not None else self.oldest_open_ms
         if start is None or limit_ms <= start:
             return []
         gathered = gather(
             self._panes, start, limit_ms,
-            window_ms=self.window_ms, min_records=min_records, max_merge_ms=self.max_merge_ms, flush=flush,
+            window_ms=self.window_ms, min_records=min_records, max_merge_ms=self.max_merge_ms, flush=flush, silent=silent,
         )  # fmt: skip
         return [self._closed(one) for one in list(gathered)]
 

@@ -87,21 +87,22 @@ def gather(
     min_records: int,
     max_merge_ms: int,
     flush: bool = False,
+    silent: bool = True,
 ) -> Iterator[Gathering]:
     """Windows of the panes in [start_ms, limit_ms), empty panes among them, each grown until it holds `min_records` or is
-    `max_merge_ms` long. What is left over is no window yet, unless `flush`.
+    `max_merge_ms` long. What is left over is no window yet, unless `flush`. Without `silent` empty panes belong to no window.
     """
     starts = sorted(start for start in panes if start_ms <= start < limit_ms)
     grown = Gathering(start_ms, start_ms)
     for stop in [*starts, limit_ms]:
         silence = (stop - grown.end_ms) // window_ms
-        if silence > MAX_EMPTY_PANES:
+        if silence > MAX_EMPTY_PANES or (silence > 0 and not silent):
             if grown.panes:
                 yield grown
-                grown = Gathering(grown.end_ms, grown.end_ms)
-            grown.take(None, grown.end_ms + silence * window_ms)
-            yield grown
-            grown = Gathering(grown.end_ms, grown.end_ms)
+            quiet = Gathering(grown.end_ms if grown.panes else grown.start_ms, grown.end_ms + silence * window_ms)
+            if silent:
+                yield quiet
+            grown = Gathering(quiet.end_ms, quiet.end_ms)
         while grown.end_ms + window_ms <= min(stop + window_ms, limit_ms):
             grown.take(panes.get(grown.end_ms), grown.end_ms + window_ms)
             if grown.records >= min_records or grown.end_ms - grown.start_ms >= max_merge_ms:

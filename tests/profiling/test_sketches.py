@@ -144,7 +144,9 @@ def test_delays_fall_in_buckets_of_a_quarter_octave() -> None:
     assert (timing.delay_mean, timing.delay_min, timing.delay_max) == (1000.0, 1000, 1000)
 
 
-@pytest.mark.parametrize("bad", [[4, 0, b"12345678" * 2, b"12345678"], [1, 0, b"1" * 16, b"1" * 16], [4, 0, b"2" * 8 + b"1" * 8, b"1" * 16]])
+@pytest.mark.parametrize(
+    "bad", [[4, 0, b"12345678" * 2, b"12345678"], [1, 0, b"1" * 16, b"1" * 16], [4, 0, b"2" * 8 + b"1" * 8, b"1" * 16]]
+)
 def test_a_state_that_no_sketch_wrote_is_refused(bad: list) -> None:
     with pytest.raises(FormatError):
         BottomK.from_state(bad)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from stream_monitor.errors import FormatError, OverlapError
 from stream_monitor.profiling import chunk_profile, stream_profiler
-from stream_monitor.profiling.delta import Delta, DeltaAssembler
+from stream_monitor.profiling.delta import Delta, DeltaAssembler, SourceRange
 from stream_monitor.profiling.stream_profiler import StreamProfiler
 from tests.profiling.streams import BASE_MS, awkward_stream, feed, panes_of
 
@@ -47,7 +47,7 @@ def test_a_quiet_drain_is_a_heartbeat() -> None:
     (beat,) = profiler.drain(now_ms=BASE_MS + 17)
     assert (beat.pane_start_ms, beat.profile.read, beat.partition_count) == (BASE_MS, 0, 5)
     (source,) = beat.sources
-    assert (source.partition, source.start, source.end, source.watermark_ms, source.caught_up, source.idle_ms) == (3, 70, 70, -1, True, 1234)
+    assert source == SourceRange(3, 70, 70, -1, caught_up=True, idle_ms=1234)
     add(profiler, BASE_MS, partition=3, first=75)
     (delta,) = profiler.drain()
     assert (delta.sources[0].start, delta.sources[0].end, delta.sources[0].caught_up) == (70, 76, False)
