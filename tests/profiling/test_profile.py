@@ -98,10 +98,8 @@ def test_corrupt_bytes_raise_format_error_and_nothing_else(place: int, flip: int
     broken = bytearray(BLOB)
     broken[place] ^= flip
     for blob in (bytes(broken), BLOB[:cut], BLOB + b"x"):
-        try:
+        with contextlib.suppress(FormatError):
             assert Profile.from_bytes(blob).to_bytes() == BLOB  # the version may become an older one
-        except FormatError:
-            pass
 
 
 JSON_LIKE = st.recursive(
