@@ -1,0 +1,1 @@
+"""From profiles to judgements: charts, relations, trees, calibration, attribution. Pure."""

@@ -51,8 +51,10 @@ class Charts:
         """The windows with every value clipped where its surprise passes the gate (-log10 p): learned from, but not led by."""
         first = windows.first.copy()
         rates, levels, energies = (self._places[tail] for tail in Tail)
+        least, most = self.energies.limits(gate)
         for places, (low, high) in (
-            (rates, self.rates.limits(windows.second[:, rates], gate)), (levels, self.levels.limits(gate)), (energies, [limit / self._costs for limit in self.energies.limits(gate)]),
+            (rates, self.rates.limits(windows.second[:, rates], gate)), (levels, self.levels.limits(gate)),
+            (energies, (least / self._costs, most / self._costs)),
         ):
             first[:, places] = np.clip(first[:, places], low, high)
         return Table(windows.specs, windows.times_ms, first, windows.second)

@@ -54,8 +54,8 @@ class Symptoms:
     """The surprises of one field by name of the metric, and its sampled values."""
 
     def __init__(
-        self, path: str, specs: Sequence[Spec], surprise: Floats, values: Floats, columns: Mapping[str, Column], reference: Reference | None,
-        patterns: Mapping[int, str],
+        self, path: str, specs: Sequence[Spec], surprise: Floats, values: Floats, columns: Mapping[str, Column],
+        reference: Reference | None, patterns: Mapping[int, str],
     ) -> None:
         self.path, self.columns, self.reference, self.patterns = path, columns, reference, patterns
         mine = [place for place, spec in enumerate(specs) if spec.field == path]

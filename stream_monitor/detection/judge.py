@@ -29,7 +29,7 @@ from stream_monitor.detection.samples import Witnesses
 from stream_monitor.detection.schedule import first_training, next_training
 from stream_monitor.detection.shift import ShiftTracker
 from stream_monitor.detection.training import measure_rows, notable, retrain
-from stream_monitor.detection.verdict import MAX_RETURN_PERIOD_DAYS, Aspect, Judgement
+from stream_monitor.detection.verdict import Aspect, Judgement
 from stream_monitor.profiling.panes import Window
 from stream_monitor.profiling.profile import Profile
 from stream_monitor.profiling.reference import Reference
@@ -47,6 +47,8 @@ MOST_SIGHTED = 4096
 """Paths counted, for choosing those that get metrics."""
 SIGHTED_SHARE = 0.05
 """A field seen in fewer windows is still unknown: one renamed field in history must not become healthy."""
+EXACT_EXPONENT = 300.0
+"""Return periods beyond 10^300 days are squeezed below the largest float, in order."""
 READY = 30
 """Windows of history from which limits are no longer called wide."""
 
@@ -89,6 +91,7 @@ class Judge:
 
     @property
     def window_days(self) -> float:
+        """Length of a window."""
         return self.window_ms / DAY_MS
 
     def judge(self, window: Window, sensitivity: Sensitivity, *, learn: bool = True) -> Judgement:
@@ -98,10 +101,10 @@ class Judge:
         metrics = self._read(window, rows)
         if self.reference is None:
             judgement = self._unjudged(window)
-            surprise, specs = np.zeros(len(metrics.specs)), metrics.specs
+            surprise = np.zeros(len(metrics.specs))
         else:
             charts, calibration = self._fit(sensitivity)
-            specs, metrics = charts.specs, metrics.aligned(charts.specs)
+            metrics = metrics.aligned(charts.specs)
             surprise = charts.surprise(metrics)[0]
             judgement = self._conclude(window, metrics, surprise, charts, calibration)
         if learn and sensitivity.adaptation != "frozen":
@@ -154,7 +157,8 @@ class Judge:
         return Judgement(
             topic=self.topic, start_ms=window.start_ms, end_ms=window.end_ms, records=window.profile.records, state=self.state,
             return_period_days=self._days(found.window), aspects=aspects, alerting=bool(alerting), alerting_aspects=leading,
-            findings=named, metrics=listed(metrics, surprise, charts, self.window_days, self.reference), reference=self.reference.version if self.reference else 0,
+            findings=named, metrics=listed(metrics, surprise, charts, self.window_days, self.reference),
+            reference=self.reference.version if self.reference else 0,
         )
 
     def _causes(self, window: Window, metrics: Table, surprise: Floats, alerting: tuple[Aspect, ...]) -> list[Cause]:
@@ -181,8 +185,10 @@ class Judge:
         return self.patterns | {mask: text for field in window.profile.fields.values() for mask, text in field.patterns.texts.items()}
 
     def _days(self, surprise: float) -> float:
-        """Return period of a calibrated surprise."""
-        return min(10.0 ** min(surprise + log10(self.window_days), 300.0), MAX_RETURN_PERIOD_DAYS)
+        """Return period of a calibrated surprise; strictly monotone up to the largest float."""
+        exponent = surprise + log10(self.window_days)
+        over = max(exponent - EXACT_EXPONENT, 0.0)
+        return float(10.0 ** (min(exponent, EXACT_EXPONENT) + 7 * over / (over + 1000)))
 
     def _unjudged(self, window: Window) -> Judgement:
         return Judgement(
@@ -195,7 +201,8 @@ class Judge:
     ) -> None:
         if self._charts is not None and self.reference is not None:
             metrics = self._charts.censored(metrics, GATE)
-        suspects = frozenset(spec.field for spec, value in zip(metrics.specs, surprise.tolist(), strict=True) if value > GATE and spec.field)
+        odd = (metrics.specs[place].field for place in np.flatnonzero(surprise > GATE).tolist())
+        suspects = frozenset(path for path in odd if path is not None)
         found = notable(metrics.specs, surprise) if len(surprise) else ()
         self.memory.remember(Remembered(self.judged, window.start_ms, found, rows.to_bytes(), suspects), metrics)
         for path, field in window.profile.fields.items():
@@ -209,13 +216,17 @@ class Judge:
             self.absorbed = accepted.fields
             self.memory.accept_shift(accepted.fields, accepted.since)
             self._train(window.end_ms, keep_schedule=True)
-        elif self.judged >= self.train_at and (sensitivity.adaptation == "continuous" or self.reference is None):
-            self._train(window.end_ms)
-        elif sensitivity.adaptation == "scheduled" and window.end_ms - self.trained_ms >= DAY_MS and len(self.memory) > 1:
+        elif self._is_due(window.end_ms, sensitivity.adaptation):
             self._train(window.end_ms)
         elif self.reference is not None and self.judged - 1 - self.fitted > len(self.memory) // 25:
             self.memory.thin()
             self._refit()
+
+    def _is_due(self, now_ms: int, adaptation: str) -> bool:
+        """Whether it is time for a new reference."""
+        if self.reference is None or adaptation == "continuous":
+            return self.judged >= self.train_at
+        return adaptation == "scheduled" and now_ms - self.trained_ms >= DAY_MS and len(self.memory) > 1
 
     def _refit(self) -> None:
         self.fitted, self._charts, self._calibration = self.judged - 1, None, None

@@ -62,7 +62,7 @@ class Level:
         above = len(self.history) - np.searchsorted(self.history, x, side="left")
         body = -np.log10((above + 0.5) / (len(self.history) + 1))
         tail = -np.log10(SHARE) + (self.weight + 1) * np.log1p(np.maximum(x - self.start, 0) / (self.weight * self.scale)) / np.log(10)
-        return np.where(x > self.start, tail, np.minimum(body, -np.log10(SHARE)))
+        return np.asarray(np.where(x > self.start, tail, np.minimum(body, -np.log10(SHARE))))
 
     def chance(self, x: float) -> float:
         """Calibrated p."""

@@ -117,6 +117,6 @@ def is_kept(number: int, newest: int) -> bool:
     age, reach = newest - number, DENSE
     for tier in range(TIERS):
         if age < reach:
-            return number % STEP**tier == 0
+            return number % int(STEP**tier) == 0
         reach += DENSE * STEP ** (tier + 1)
     return False

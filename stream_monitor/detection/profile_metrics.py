@@ -13,8 +13,9 @@ from stream_monitor.decoding.columns import Kind
 from stream_monitor.detection.readings import Layer, Readings
 from stream_monitor.detection.verdict import Aspect
 from stream_monitor.profiling.bottom_k import BottomK
+from stream_monitor.profiling.field_profile import FieldProfile
 from stream_monitor.profiling.order_stats import FieldOrder
-from stream_monitor.profiling.profile import FieldProfile, Profile
+from stream_monitor.profiling.profile import Profile
 
 NAN = float("nan")
 TYPES = {Kind.BOOL: "bool", Kind.INT: "int", Kind.FLOAT: "float", Kind.STRING: "string", Kind.OBJECT: "object", Kind.ARRAY: "array"}
@@ -49,10 +50,8 @@ def _read_records(readings: Readings, profile: Profile, well_formed: int, known:
     total = profile.records + timing.late
     for name, count in (("late", timing.late), ("future", timing.future), ("disordered", timing.disordered)):
         readings.rate(Aspect.TIMELINESS, None, name, count, total, Layer.FLOW, one_sided=True)
-    delay = timing.delay_quantile(0.5)
-    readings.level(
-        Aspect.TIMELINESS, None, "delay", log(max(delay, 0.0) + 10.0) if timing.delays_known else NAN, total, Layer.FLOW, floor=0.1, one_sided=True
-    )
+    delay = log(max(timing.delay_quantile(0.5), 0.0) + 10.0) if timing.delays_known else NAN
+    readings.level(Aspect.TIMELINESS, None, "delay", delay, total, Layer.FLOW, floor=0.1, one_sided=True)
 
 
 def _read_presence(readings: Readings, path: str, field: FieldProfile, well_formed: int) -> None:

@@ -78,7 +78,9 @@ class Readings:
         """A real number; NaN says nothing."""
         self._add(Spec(aspect, path, name, detector, layer, Tail.LEVEL, one_sided, floor, other), x, n)
 
-    def energy(self, aspect: Aspect, path: str | None, name: str, x: float, n: float, layer: Layer, detector: str = "control_chart") -> None:
+    def energy(
+        self, aspect: Aspect, path: str | None, name: str, x: float, n: float, layer: Layer, detector: str = "control_chart"
+    ) -> None:
         """A non-negative number in nats, so that healthy data exceeds x with a chance of about e^-x."""
         self._add(Spec(aspect, path, name, detector, layer, Tail.ENERGY, True), x, n)
 
@@ -99,6 +101,7 @@ class Table:
 
     @classmethod
     def empty(cls) -> Table:
+        """No windows, no metrics."""
         return cls((), np.zeros(0, np.int64), np.zeros((0, 0)), np.zeros((0, 0)))
 
     @classmethod

@@ -116,13 +116,13 @@ def _field_structure(path: str, pool: Pool, patterns: Mapping[int, str]) -> Fiel
         ranks=_ranks(numbers, edges) if numeric else np.zeros(0),
         tracked=tracked[order], tracked_bins=(2 + np.arange(len(tracked), dtype=np.uint8))[order],
         top_patterns=top_patterns, pattern_texts=tuple(patterns.get(int(h), f"{int(h):016x}") for h in top_patterns),
-        center=float(numbers.mean()) if len(numbers) else 0.0, scale=scale if scale > 0 else max(abs(float(numbers[0])), 1.0) if len(numbers) else 1.0,
+        center=float(numbers.mean()) if len(numbers) else 0.0, scale=scale if scale > 0 else 1.0,
         tails=tuple(np.quantile(numbers, [0.005, 0.995]).tolist()) if numeric else (0.0, 0.0),
     )
 
 
 def _is_number(column: Column) -> NDArray[np.bool_]:
-    return ((column.kinds == Kind.INT) | (column.kinds == Kind.FLOAT)) & np.isfinite(column.numbers)
+    return np.asarray(((column.kinds == Kind.INT) | (column.kinds == Kind.FLOAT)) & np.isfinite(column.numbers))
 
 
 def _is_closed(path: str, pool: Pool, column: Column, distinct: int, numeric: bool) -> bool:
@@ -196,7 +196,7 @@ def _field_probabilities(field: FieldStructure, pool: Pool, rows: NDArray[np.boo
         patterns=np.unique(column.masks[present]), positions=np.zeros(BINS),
     )
     codes = encode(field, draft, column, slot)
-    bins = (np.bincount(codes, minlength=BINS) + 0.05) / (count + 0.05 * BINS)
+    bins: Floats = (np.bincount(codes, minlength=BINS) + 0.05) / (count + 0.05 * BINS)
     return replace(draft, bins=bins, positions=_positions(bins))
 
 

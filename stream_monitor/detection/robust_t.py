@@ -85,4 +85,4 @@ def _freedom(x: Floats, windows: int) -> Floats:
     """Degrees of freedom whose kurtosis is the history's, beyond what chance explains."""
     z = (x - x.mean(0)) / (x.std(0) + 1e-12)
     excess = np.maximum((z**4).mean(0) - 3 - np.sqrt(24 / max(windows, 1)), 0.0)
-    return np.minimum(np.clip(4 + 6 / np.maximum(excess, 1e-3), 5.0, MOST_FREEDOM), max(windows - 1, 1))
+    return np.asarray(np.minimum(np.clip(4 + 6 / np.maximum(excess, 1e-3), 5.0, MOST_FREEDOM), max(windows - 1, 1)))

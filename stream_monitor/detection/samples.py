@@ -48,11 +48,11 @@ class Witnesses:
     def _mask(self, spec: Spec, column: Column, more: bool) -> Mask:
         name, present = spec.name, column.kinds > Kind.NULL
         if name in ("absent", "null"):
-            return (column.kinds == Kind[name.upper()]) == more
+            return np.asarray((column.kinds == Kind[name.upper()]) == more)
         if name in _TYPES:
-            return present & ((column.kinds == _TYPES[name]) == more)
+            return np.asarray(present & ((column.kinds == _TYPES[name]) == more))
         if name in _FLAGS:
-            return present & ((column.flags & _FLAGS[name] != 0) == more)
+            return np.asarray(present & ((column.flags & _FLAGS[name] != 0) == more))
         if name in ("repeated_values", "distinct", "singles", "repeated_new_value"):
             return present & _repeated(column.hashes)
         known = self._known().get(name.split(":")[0])
@@ -99,7 +99,7 @@ class Witnesses:
             return np.zeros(len(present), np.bool_)
         if self._evidence is None:
             self._evidence = measurer(self.reference).rows(self.sample.columns, len(self.sample))
-        return self._evidence.joint[:, place] < self.reference.structure.joint_limits[place, 1]
+        return np.asarray(self._evidence.joint[:, place] < self.reference.structure.joint_limits[place, 1])
 
 
 def _repeated(hashes: NDArray[np.uint64]) -> Mask:

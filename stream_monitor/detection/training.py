@@ -79,8 +79,8 @@ def _learn(
     for fold in np.unique(folds):
         others = taught & (folds[pool.pane] != fold)
         blind = Reference(version, effective_from_ms, structure, learn_probabilities(structure, pool, others))
-        for place in np.flatnonzero(folds == fold):
-            tables[int(place)] = measure_rows(panes[place], blind, memory.windows[place].start_ms)
+        for place in np.flatnonzero(folds == fold).tolist():
+            tables[place] = measure_rows(panes[place], blind, memory.windows[place].start_ms)
     out = Table.empty()
     if tables:
         rows = [tables[place] for place in range(len(panes))]
@@ -92,7 +92,7 @@ def _learn(
 def notable(specs: Sequence[Spec], surprise: Floats) -> tuple[Surprise, ...]:
     """The largest surprise of each field in each aspect, the largest first."""
     best: dict[tuple[str, str | None], float] = {}
-    for place in np.flatnonzero(surprise >= NOTABLE):
+    for place in np.flatnonzero(surprise >= NOTABLE).tolist():
         spec, value = specs[place], float(surprise[place])
         key = (spec.aspect, spec.field)
         if value > best.get(key, 0.0):

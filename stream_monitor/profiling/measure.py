@@ -19,7 +19,17 @@ from scipy.special import ndtri
 
 from stream_monitor.decoding.columns import Column, Kind
 from stream_monitor.profiling.half_space_trees import fall
-from stream_monitor.profiling.reference import BINS, FIXED_POINT, MISSING, OTHER, UNSEEN, FieldProbabilities, FieldStructure, Reference, Structure
+from stream_monitor.profiling.reference import (
+    BINS,
+    FIXED_POINT,
+    MISSING,
+    OTHER,
+    UNSEEN,
+    FieldProbabilities,
+    FieldStructure,
+    Reference,
+    Structure,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -49,6 +59,7 @@ class Layout:
 
     @classmethod
     def of(cls, structure: Structure) -> Layout:
+        """Of what a structure measures."""
         numeric = tuple(j for j, field in enumerate(structure.fields) if len(field.edges))
         slots = tuple(len(structure.fields[j].edges) + 2 for j in numeric)
         trees = len(structure.forest.features)
@@ -90,6 +101,7 @@ class Measured:
 
     @property
     def rows(self) -> int:
+        """Records measured."""
         return int(self["rows"][0])
 
 
@@ -298,7 +310,7 @@ def linear_residuals(
     values: Floats, logarithm: bool, center: Floats, scale: Floats, weights: Floats, limits: Floats, spread: Floats,
     scores: Floats, residuals: Floats, beyond: NDArray[np.bool_],
 ) -> None:
-    """Standardise each row (missing numbers count as their mean) and fill its residuals; a plain loop, so that no row depends on its batch."""
+    """Standardise each row (missing numbers count as their mean) and fill its residuals; a loop, so that no row depends on its batch."""
     n, m = values.shape
     for row in range(n):
         for k in range(m):

@@ -145,6 +145,7 @@ class Reference:
 
     @property
     def paths(self) -> tuple[str, ...]:
+        """Fields measured."""
         return tuple(field.path for field in self.structure.fields)
 
     def to_bytes(self) -> bytes:
