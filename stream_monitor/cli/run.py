@@ -73,9 +73,13 @@ def _print_next(settings: Settings) -> None:
     console = notes()
     where = f"-b {settings.bootstrap_servers}" + (f" --prefix {settings.prefix}" if settings.prefix != "stream-monitor" else "")
     example = next((topic for topic in settings.topics if not topic.startswith("^")), "TOPIC")
-    console.print(f"monitoring {', '.join(settings.topics)}")
-    console.print(f"alerts go to the topic {settings.names.alerts} on {settings.bootstrap_servers}")
-    console.print("next, in another terminal:")
-    console.print(f"  stream-monitor watch {where}")
-    console.print(f"  stream-monitor tune {example} --max-alerts 2/day {where}")
-    console.print("stop with Ctrl-C")
+    lines = (
+        f"monitoring {', '.join(settings.topics)}",
+        f"alerts go to the topic {settings.names.alerts} on {settings.bootstrap_servers}",
+        "next, in another terminal:",
+        f"  stream-monitor watch {where}",
+        f"  stream-monitor tune {example} --max-alerts 2/day {where}",
+        "stop with Ctrl-C",
+    )
+    for line in lines:
+        console.print(line, soft_wrap=True)  # a command that is cut in two can't be pasted

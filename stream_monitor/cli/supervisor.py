@@ -62,6 +62,22 @@ class _Child:
         _log.warning("child.ended", role=self.role.name, exit_code=code, lived_s=round(lived, 1), again_in_s=self.delay_s)
 
 
+    def terminate(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+
+    def join(self, within_s: float) -> None:
+        """Waits until it has ended; then kills it."""
+        if self.process is None:
+            return
+        self.process.join(within_s)
+        if self.process.is_alive():
+            _log.warning("child.killed", role=self.role.name, after_s=STOP_S)
+            self.process.kill()
+            self.process.join()
+        self.process = None
+
+
 class Supervisor:
     """Keeps roles alive: one that ends, however, is started again, at first after 1 s, then after twice as long, at most 30 s."""
 
@@ -91,16 +107,12 @@ class Supervisor:
                 child.start(now)
 
     def _stop(self) -> None:
-        processes = [child.process for child in self._children if child.process is not None]
-        for process in processes:
-            process.terminate()
+        running = [child for child in self._children if child.process is not None]
         deadline = time.monotonic() + STOP_S
-        for process in processes:
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.is_alive():
-                _log.warning("child.killed", role=process.name, after_s=STOP_S)
-                process.kill()
-                process.join()
+        for child in running:
+            child.terminate()
+        for child in running:
+            child.join(max(0.0, deadline - time.monotonic()))
 
 
 def _child(role: Role) -> None:
