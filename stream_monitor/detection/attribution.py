@@ -42,6 +42,8 @@ class Cause:
     metric: int
     """Place of the metric in the specs."""
     score: float
+    detector: str = ""
+    """What saw it, if not the metric's own detector."""
 
 
 def attribute(specs: Sequence[Spec], surprise: Floats, firsts: Sequence[Aspect]) -> list[Cause]:

@@ -36,6 +36,16 @@ class Charts:
         out[:, energies] = self.energies.surprise(windows.first[:, energies] * self._costs)
         return out
 
+    def above(self, windows: Table) -> NDArray[np.bool_]:
+        """(windows, metrics) whether a metric is higher than usual."""
+        rates, levels, energies = (self._places[tail] for tail in Tail)
+        out = np.zeros(windows.first.shape, np.bool_)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out[:, rates] = windows.first[:, rates] / windows.second[:, rates] > self.rates.alpha / (self.rates.alpha + self.rates.beta)
+            out[:, levels] = windows.first[:, levels] > self.levels.center
+            out[:, energies] = windows.first[:, energies] * self._costs > self.energies.start
+        return out
+
     def expected(self, metric: int, n: float) -> tuple[float, float]:
         """Central 99 % range of the metric at place `metric`, in a window of n."""
         tail = self.specs[metric].tail

@@ -35,7 +35,7 @@ def findings(
         middle = (expected[0] + expected[1]) / 2
         samples, partitions = witnesses.of(spec, more=observed > middle)
         out.append(Finding(
-            aspect=cause.aspect, field=cause.field, detector=spec.detector, metric=spec.name, observed=observed, expected=expected,
+            aspect=cause.aspect, field=cause.field, detector=cause.detector or spec.detector, metric=spec.name, observed=observed, expected=expected,
             return_period_days=aspects.get(cause.aspect, 0.0), share=abs(observed - middle) if spec.tail == Tail.RATE else nan,
             partitions=partitions, samples=samples,
         ))
@@ -70,6 +70,9 @@ def _told(spec: Spec, metrics: Table, place: int, charts: Charts, reference: Ref
     """Value and expected range in readable units."""
     x, n = float(metrics.first[0, place]), float(metrics.second[0, place])
     low, high = charts.expected(place, n)
+    if spec.name == "records":  # x is the error of a forecast on the scale of 2 sqrt(records)
+        forecast = 2 * sqrt(n) - x
+        return n, (max(forecast + low, 0.0) ** 2 / 4, max(forecast + high, 0.0) ** 2 / 4)
     if spec.tail == Tail.RATE:
         return (x / n if n else 0.0), (low, high)
     natural = [_natural(spec, value, n, reference) for value in (x, low, high)]

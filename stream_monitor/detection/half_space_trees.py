@@ -138,7 +138,7 @@ class RecordScorer:
         X = np.asarray(X, np.float64)
         width = self._reservoir.shape[1] or (X.shape[1] if X.ndim == 2 else 0)
         if X.ndim != 2 or X.shape[1] != width or width == 0:
-            raise ValueError(f"expected records of shape (n, {width or 'd'}), got {X.shape}: give a row a record, the same features each time")
+            raise ValueError(f"expected records of shape (n, {width or 'd'}), got {X.shape}: a row a record, always the same features")
         return np.where(np.isfinite(X), np.clip(X, -MOST, MOST), np.nan)
 
     def _is_suspect(self, scores: Floats) -> bool:

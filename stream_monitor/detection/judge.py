@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from math import log10
+from math import exp, log10
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from stream_monitor.detection.calibration import Calibration
 from stream_monitor.detection.charts import Charts
 from stream_monitor.detection.diagnosis import Symptoms, aspect_of
 from stream_monitor.detection.findings import findings, listed, readable
+from stream_monitor.detection.lasting import Lasting, scores
 from stream_monitor.detection.memory import Memory, Remembered
 from stream_monitor.detection.pool import PaneRows
 from stream_monitor.detection.profile_metrics import read_profile
@@ -30,6 +31,7 @@ from stream_monitor.detection.schedule import first_training, next_training
 from stream_monitor.detection.shift import ShiftTracker
 from stream_monitor.detection.training import measure_rows, notable, retrain
 from stream_monitor.detection.verdict import Aspect, Judgement
+from stream_monitor.detection.volume import VolumeForecast
 from stream_monitor.profiling.panes import Window
 from stream_monitor.profiling.profile import Profile
 from stream_monitor.profiling.reference import Reference
@@ -69,6 +71,9 @@ class Judge:
         self.fitted = -1
         """Number of the last window that the charts in force have learned from."""
         self.shift = ShiftTracker()
+        self.volume = VolumeForecast(window_ms)
+        self.lasting = Lasting(np.zeros(0), np.zeros(0))
+        self.lasting_specs: tuple[Spec, ...] = ()
         self.absorbed: frozenset[str | None] = frozenset()
         """Fields whose shift the last window made the new normal."""
         self._charts: Charts | None = None
@@ -84,10 +89,7 @@ class Judge:
     @property
     def usual_records(self) -> float | None:
         """Records that a healthy window has, in the middle of them; None while nothing is known."""
-        if self.reference is None:
-            return None
-        place = next(i for i, spec in enumerate(self.memory.table.specs) if spec.name == "records")
-        return float(np.nanmedian(self.memory.table.first[:, place]) / 2) ** 2
+        return exp(self.volume.level) - 1 if self.reference is not None else None
 
     @property
     def window_days(self) -> float:
@@ -106,7 +108,9 @@ class Judge:
             charts, calibration = self._fit(sensitivity)
             metrics = metrics.aligned(charts.specs)
             surprise = charts.surprise(metrics)[0]
-            judgement = self._conclude(window, metrics, surprise, charts, calibration)
+            slow = self._follow(metrics, surprise, charts, learn=learn)
+            judgement = self._conclude(window, metrics, np.maximum(surprise, slow), charts, calibration, slow > surprise)
+            surprise = np.maximum(surprise, slow)
         if learn and sensitivity.adaptation != "frozen":
             self._learn(window, rows, metrics, surprise, judgement, sensitivity)
         return judgement
@@ -116,8 +120,13 @@ class Judge:
         since = next((window.number for window in self.memory.windows if window.start_ms >= since_ms), self.judged)
         self.memory.accept_shift(fields, since)
         self.shift.clear()
+        self._accept_volume(fields)
         if self.reference is not None:
             self._train(now_ms, keep_schedule=True)
+
+    def _accept_volume(self, fields: frozenset[str | None]) -> None:
+        if None in fields:
+            self.volume = VolumeForecast(self.window_ms)
 
     def reject(self, fields: frozenset[str | None], since_ms: int) -> None:
         """What `fields` did since `since_ms` was a fault: it never teaches."""
@@ -127,10 +136,14 @@ class Judge:
 
     def _read(self, window: Window, rows: PaneRows) -> Table:
         readings = Readings()
-        panes = max((window.end_ms - window.start_ms) / self.window_ms, 1.0)
-        read_profile(readings, window.profile, self.paths or sorted(window.profile.fields)[:MOST_PATHS], panes)
+        error = self.volume.error(window.start_ms, self._rate(window))
+        read_profile(readings, window.profile, self.paths or sorted(window.profile.fields)[:MOST_PATHS], error)
         own = Table.of(readings, window.start_ms)
         return own if self.reference is None else own.beside(measure_rows(rows, self.reference, window.start_ms))
+
+    def _rate(self, window: Window) -> float:
+        """Records in a window of the usual length."""
+        return window.profile.records * self.window_ms / max(window.end_ms - window.start_ms, self.window_ms)
 
     def _fit(self, sensitivity: Sensitivity) -> tuple[Charts, Calibration]:
         """Charts and calibration of the windows up to `fitted`; the same after a restore."""
@@ -142,7 +155,18 @@ class Judge:
             self._calibration = Calibration(known, sensitivity)
         return self._charts, self._calibration
 
-    def _conclude(self, window: Window, metrics: Table, surprise: Floats, charts: Charts, calibration: Calibration) -> Judgement:
+    def _follow(self, metrics: Table, surprise: Floats, charts: Charts, *, learn: bool) -> Floats:
+        """What EWMA and CUSUM say after this window."""
+        if self.lasting_specs is not charts.specs:
+            place = {spec: i for i, spec in enumerate(self.lasting_specs)}
+            self.lasting = self.lasting.aligned(np.array([place.get(spec, -1) for spec in charts.specs], np.int64))
+            self.lasting_specs = charts.specs
+        chart = self.lasting if learn else replace(self.lasting)
+        return chart.update(scores(surprise, charts.above(metrics)[0]), surprise > GATE)
+
+    def _conclude(
+        self, window: Window, metrics: Table, surprise: Floats, charts: Charts, calibration: Calibration, slow: NDArray[np.bool_]
+    ) -> Judgement:
         found = calibration.judge(notable(charts.specs, surprise))
         alerting = calibration.alerting(found, self.window_days)
         usable = np.array([
@@ -152,6 +176,7 @@ class Judge:
         ])
         aspects = {aspect: self._days(value) for aspect, value in found.aspects.items()}
         causes = self._causes(window, metrics, np.where(usable, surprise, 0.0), alerting) if alerting else []
+        causes = [replace(cause, detector="ewma_cusum") if slow[cause.metric] else cause for cause in causes]
         named = findings(causes, metrics, charts, aspects, Witnesses(window.profile, self.reference))
         leading = tuple(dict.fromkeys([*(finding.aspect for finding in named[:1]), *alerting]))
         return Judgement(
@@ -210,10 +235,12 @@ class Judge:
                 self.sightings[path] += 1
             if len(self.patterns) < 10_000:
                 self.patterns.update(field.patterns.texts)
+        self.volume.learn(window.start_ms, self._rate(window))
         self.judged += 1
         accepted = self.shift.update(judgement, self.judged - 1)
         if accepted is not None and sensitivity.adaptation != "scheduled":
             self.absorbed = accepted.fields
+            self._accept_volume(accepted.fields)
             self.memory.accept_shift(accepted.fields, accepted.since)
             self._train(window.end_ms, keep_schedule=True)
         elif self._is_due(window.end_ms, sensitivity.adaptation):
@@ -238,10 +265,11 @@ class Judge:
         own = self._own_metrics()
         version = (self.reference.version if self.reference else 0) + 1
         trained = retrain(
-            self.memory, own, self.patterns, version=version, effective_from_ms=now_ms + self.window_ms, seed=self.seed
+            self.memory, own, self.patterns, version=version, effective_from_ms=now_ms + self.window_ms, seed=self.seed, gate=GATE
         )
         self.reference, self.memory.table = trained.reference, trained.table
         self.memory.rejudge(trained.surprises)
+        self.lasting, self.lasting_specs = trained.lasting, trained.table.specs
         self.trained_ms = now_ms
         if not keep_schedule:
             self.train_at = next_training(self.judged)

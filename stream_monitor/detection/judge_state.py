@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from stream_monitor.detection.judge import Judge
+from stream_monitor.detection.lasting import Lasting
 from stream_monitor.detection.memory import Memory, Remembered, Surprise
 from stream_monitor.detection.readings import Layer, Spec, Table, Tail
 from stream_monitor.detection.shift import ShiftTracker
 from stream_monitor.detection.verdict import Aspect
+from stream_monitor.detection.volume import VolumeForecast
 from stream_monitor.errors import FormatError
 from stream_monitor.profiling.codec import MALFORMED_STATE, array_bytes, read_array, seal, unseal
 from stream_monitor.profiling.reference import Reference
@@ -30,9 +32,10 @@ def judge_sections(judge: Judge) -> dict[str, bytes]:
     sections = {
         "judge": _seal([
             judge.topic, judge.window_ms, judge.seed, judge.judged, judge.train_at, judge.trained_ms, judge.fitted, list(judge.paths),
-            sorted(judge.sightings.items()), judge.shift.to_state(), [window.number for window in judge.memory.windows],
+            sorted(judge.sightings.items()), judge.shift.to_state(), judge.volume.to_state(), judge.lasting.to_state(),
+            [window.number for window in judge.memory.windows],
         ]),
-        "specs": _seal([list(spec) for spec in table.specs]),
+        "specs": _seal([[list(spec) for spec in specs] for specs in (table.specs, judge.lasting_specs)]),
         "patterns": _seal(sorted(judge.patterns.items())),
     }
     if judge.reference is not None:
@@ -52,14 +55,15 @@ def restore_judge(sections: Mapping[str, bytes]) -> Judge:
 
 
 def _restore(sections: Mapping[str, bytes]) -> Judge:
-    topic, window_ms, seed, judged, train_at, trained_ms, fitted, paths, sightings, shift, numbers = _unseal(sections["judge"])
+    topic, window_ms, seed, judged, train_at, trained_ms, fitted, paths, sightings, shift, volume, lasting, numbers = _unseal(sections["judge"])
     judge = Judge(topic, window_ms, seed)
     judge.judged, judge.train_at, judge.trained_ms, judge.fitted = judged, train_at, trained_ms, fitted
     judge.paths, judge.sightings, judge.shift = tuple(paths), Counter(dict(sightings)), ShiftTracker.from_state(shift)
     judge.patterns = {int(mask): str(text) for mask, text in _unseal(sections["patterns"])}
     if "reference" in sections:
         judge.reference = Reference.from_bytes(sections["reference"])
-    specs = tuple(_spec(values) for values in _unseal(sections["specs"]))
+    judge.volume, judge.lasting = VolumeForecast.from_state(volume), Lasting.from_state(lasting)
+    specs, judge.lasting_specs = (tuple(_spec(values) for values in listed) for listed in _unseal(sections["specs"]))
     windows, first, second = [], np.empty((len(numbers), len(specs))), np.empty((len(numbers), len(specs)))
     for place, number in enumerate(numbers):
         start_ms, surprises, excluded, forgotten, firsts, seconds = _unseal(sections[f"window/{number}"])

@@ -23,10 +23,10 @@ NO_ORDER = FieldOrder(0, 0, 0, 0, 0)
 EMPTY, PADDED, NON_ASCII, DISGUISED = range(4)
 
 
-def read_profile(readings: Readings, profile: Profile, paths: Sequence[str], panes: float) -> None:
-    """Metrics of the whole record and of the fields `paths`, from the profile of a window of `panes` times the usual length."""
+def read_profile(readings: Readings, profile: Profile, paths: Sequence[str], volume_error: float) -> None:
+    """Metrics of the whole record and of the fields `paths`; `volume_error`: of the forecast (detection/volume.py)."""
     well_formed = profile.well_formed
-    _read_records(readings, profile, well_formed, set(paths), panes)
+    _read_records(readings, profile, well_formed, set(paths), volume_error)
     order = profile.order.by_field()
     for path in paths:
         field = profile.fields.get(path)
@@ -39,13 +39,13 @@ def read_profile(readings: Readings, profile: Profile, paths: Sequence[str], pan
             _read_order(readings, path, order.get(path, NO_ORDER))
 
 
-def _read_records(readings: Readings, profile: Profile, well_formed: int, known: set[str], panes: float) -> None:
+def _read_records(readings: Readings, profile: Profile, well_formed: int, known: set[str], volume_error: float) -> None:
     readings.rate(Aspect.CONFORMITY, None, "parse_error", sum(profile.malformed.values()), profile.records, Layer.RECORD)
     readings.rate(Aspect.CONFORMITY, None, "duplicate_keys", profile.duplicate_keys, well_formed, Layer.RECORD)
     strangers = [f.observed for path, f in profile.fields.items() if path not in known and not f.elements]
     readings.rate(Aspect.CONFORMITY, None, "unknown_field", max(strangers, default=0), well_formed, Layer.RECORD)
     _repeats(readings, Aspect.UNIQUENESS, None, "duplicate_rows", profile.rows)
-    readings.level(Aspect.VOLUME, None, "records", 2 * sqrt(profile.records / panes), profile.records, Layer.RECORD, floor=0.3)
+    readings.level(Aspect.VOLUME, None, "records", volume_error, profile.records, Layer.RECORD, floor=0.3)
     timing = profile.timing
     total = profile.records + timing.late
     for name, count in (("late", timing.late), ("future", timing.future), ("disordered", timing.disordered)):

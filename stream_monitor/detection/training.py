@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_monitor.detection.charts import Charts
 from stream_monitor.detection.cross_fit import blocks, trim
 from stream_monitor.detection.field_metrics import read_fields
+from stream_monitor.detection.lasting import FOLLOWED, Lasting, run, scores
 from stream_monitor.detection.memory import Memory, Surprise
 from stream_monitor.detection.pool import PaneRows, Pool
 from stream_monitor.detection.readings import Readings, Spec, Table
@@ -39,6 +41,7 @@ class Trained:
     table: Table
     """Metrics of every remembered window, those against the reference measured anew."""
     surprises: list[tuple[Surprise, ...]]
+    lasting: Lasting
     healthy: NDArray[np.bool_]
 
 
@@ -52,7 +55,9 @@ def measure_rows(rows: PaneRows, reference: Reference, start_ms: int) -> Table:
     return Table.of(readings, start_ms)
 
 
-def retrain(memory: Memory, own: Table, patterns: Mapping[int, str], *, version: int, effective_from_ms: int, seed: int) -> Trained:
+def retrain(
+    memory: Memory, own: Table, patterns: Mapping[int, str], *, version: int, effective_from_ms: int, seed: int, gate: float
+) -> Trained:
     """`own` has the metrics that need no reference. Cost: about 2 s for 130 windows of 500 rows of 15 fields."""
     panes = memory.rows()
     folds = blocks(len(panes))
@@ -64,7 +69,10 @@ def retrain(memory: Memory, own: Table, patterns: Mapping[int, str], *, version:
         if attempt == 1 or still.all():
             break
         healthy = still
-    return Trained(reference, table, [notable(table.specs, row) for row in surprise], still)
+    above = Charts(table.rows(still)).above(table)
+    followed = np.array([spec.name in FOLLOWED for spec in table.specs], np.bool_)
+    lasting, slow = run(scores(surprise, above), surprise, followed, gate)
+    return Trained(reference, table, [notable(table.specs, row) for row in np.maximum(surprise, slow)], lasting, still)
 
 
 def _learn(
