@@ -89,11 +89,15 @@ def _hide_event_secrets(_logger: Any, _method: str, event: MutableMapping[str, A
     return hidden
 
 
+# Without local variables: they hold records, which must not reach the log, and can make a line of a megabyte.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
 def _formatter(pretty: bool, *, coloured: bool, shared: list[structlog.typing.Processor]) -> logging.Formatter:
     renderer: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=coloured, timestamp_key="at")]
+        [structlog.dev.ConsoleRenderer(colors=coloured, timestamp_key="at", exception_formatter=structlog.dev.plain_traceback)]
         if pretty
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
+        else [_TRACEBACKS, structlog.processors.JSONRenderer(default=str, ensure_ascii=False)]
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,

@@ -183,9 +183,17 @@ class Detector:
     # -- what users said ----------------------------------------------------------------------------------------------
     async def keep_ticking(self) -> None:
         """Ticks until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_beating())
+            while True:
+                await asyncio.sleep(TICK_S)
+                await self.tick()
+
+    async def _keep_beating(self) -> None:
+        """Notes that this process runs. Apart from `tick`, which waits while a window is judged: that may take long, and is no standstill."""
         while True:
+            self._ticked_at = self._clock.monotonic()
             await asyncio.sleep(TICK_S)
-            await self.tick()
 
     async def tick(self) -> None:
         """Called a few times a second: says that it joined, answers documents and stray commands, tells which topics fell silent."""
