@@ -36,7 +36,8 @@ def _record(rng: random.Random, identity: int) -> dict[str, Any]:
     city = rng.choices(list(CITIES), [6, 5, 4, 3, 2, 1])[0]
     price, quantity = round(rng.lognormvariate(3, 0.5), 2), 1 + int(rng.expovariate(0.7))
     return {
-        "id": f"A{identity:010d}", "city": city, "country": CITIES[city], "price": price, "quantity": quantity, "total": round(price * quantity, 2),
+        "id": f"A{identity:010d}", "city": city, "country": CITIES[city],
+        "price": price, "quantity": quantity, "total": round(price * quantity, 2),
         "phone": f"+33 6 {rng.randrange(100):02d} {rng.randrange(100):02d}", "coupon": rng.choice(["C1", "C2", None, None]),
         "geo": {"lat": round(rng.gauss(48, 2), 4)},
     }

@@ -25,16 +25,16 @@ class Forest:
     depth: int
 
     @classmethod
-    def draw(cls, seed: int, columns: int, *, trees: int = 25, depth: int = 8, reach: float = 1.0, margin: float = 0.05) -> Forest:
+    def draw(cls, seed: int, columns: int, *, trees: int = 25, depth: int = 8, margin: float = 0.05) -> Forest:
         """A forest over the unit cube: each tree halves a work range of its own, drawn around a random point (paper, section 3).
 
-        The range reaches `reach` times as far from the point as it takes to cover the cube, but at most `margin` beyond the cube.
+        The range is as wide as it takes to cover the cube around that point, but reaches at most `margin` beyond the cube.
         """
         rng = np.random.default_rng(seed)
         inner = 2**depth - 1
         features = rng.integers(0, max(columns, 1), (trees, inner)).astype(np.int32)
         points = rng.random((trees, max(columns, 1)))
-        half = reach * np.maximum(points, 1 - points)
+        half = np.maximum(points, 1 - points)
         low, high = np.maximum(points - half, -margin), np.minimum(points + half, 1 + margin)
         return cls(features, _halve(features, low, high), depth)
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from river.anomaly import HalfSpaceTrees
@@ -61,7 +63,7 @@ def test_scores_by_mass_are_rivers_on_the_same_trees(twins):
 def test_a_node_holds_what_its_children_hold(twins):
     levels = node_masses(twins[2])
     assert [level.shape[1] for level in levels] == [2**k for k in range(HEIGHT + 1)]
-    for above, below in zip(levels, levels[1:], strict=False):
+    for above, below in pairwise(levels):
         assert (above == below[:, ::2] + below[:, 1::2]).all()
 
 
@@ -77,7 +79,7 @@ def test_thin_leaves_score_higher_than_dense_ones():
 
 
 def test_trees_of_a_forest_differ_in_where_they_split():
-    forest = Forest.draw(0, 1, reach=1.25, margin=np.inf)
+    forest = Forest.draw(0, 1, margin=np.inf)
     assert np.unique(forest.thresholds[:, 0]).size == len(forest.thresholds)
 
 

@@ -145,7 +145,8 @@ DEAF = pytest.mark.xfail(strict=True, reason="river's ADWIN looks only every 32 
 
 def judgement(value, *, alerting=True, field="a"):
     finding = Finding(Aspect.INTEGRITY, field, "ks", "mean", value, (0.0, 1.0), 50.0, 0.5, None, ())
-    return Judgement("t", 0, 1, 10, "ready", 50.0, {}, alerting, (Aspect.INTEGRITY,) if alerting else (), (finding,) if alerting else (), (), 1)
+    aspects, findings = ((Aspect.INTEGRITY,), (finding,)) if alerting else ((), ())
+    return Judgement("t", 0, 1, 10, "ready", 50.0, {}, alerting, aspects, findings, (), 1)
 
 
 def test_a_level_that_stays_is_accepted_once_from_where_it_began():
