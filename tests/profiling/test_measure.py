@@ -15,7 +15,8 @@ from tests.streams import healthy
 
 ODD = [
     {}, {"city": None}, {"city": 5, "price": "x"}, {"price": 1e308, "total": -1e308}, {"quantity": 1e30}, {"country": "ZZ", "city": "Lyon"},
-    {"quantity": 2**63}, {"geo": "none"}, {"geo": {"lat": True}}, {"price": [1]}, {"phone": ""}, {"coupon": "never seen", "price": -0.0}, {"price": 5e-324},
+    {"quantity": 2**63}, {"geo": "none"}, {"geo": {"lat": True}}, {"price": [1]}, {"phone": ""},
+    {"coupon": "never seen", "price": -0.0}, {"price": 5e-324},
 ]
 
 
