@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ SILENCE_SECONDS = 60.0
 """The monitor is given up when it says nothing for this long while it should."""
 STOP_SECONDS = 12.0
 LOG_LINES = 15
+LOG_WIDTH = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,6 @@ class Pace:
 
     live_seconds: float = 0.4
     """Between two live windows."""
-    history_seconds: float = 0.05
-    """Between two windows of history, once the monitor judges."""
     lead: int = 4
     """Windows that may be out and not judged: on a busy machine the demo slows down rather than runs ahead."""
 
@@ -72,7 +72,7 @@ class Monitor:
 
     def last_words(self) -> str:
         """The end of its log."""
-        return "\n".join(self._log_file.read_text(errors="replace").splitlines()[-LOG_LINES:])
+        return "\n".join(line[:LOG_WIDTH] for line in self._log_file.read_text(errors="replace").splitlines()[-LOG_LINES:])
 
     def stop(self) -> None:
         """Ends it, as SIGTERM does: it flushes and leaves its groups."""
@@ -80,7 +80,7 @@ class Monitor:
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)  # its children too
             self._process.wait()
 
 
@@ -149,15 +149,12 @@ class DemoRun:
         self._view.step(self.elapsed, "monitor started: stream-monitor run --topic orders")
 
     def learn(self) -> None:
-        """The history: half of it lies there when the monitor comes, the rest flows while it learns."""
-        half = self._plan.first + self._plan.history // 2
-        orders = sum(self._produce() for _ in range(self._plan.first, half))
+        """The history: the log that is there when the monitor begins to read."""
+        orders = sum(self._produce() for _ in range(self._plan.history))
         self._producer.flush()
-        self._view.step(self.elapsed, f"{half - self._plan.first} minutes of history, {orders:,} orders; 4 partitions")
-        self._await(lambda: self._judged >= half - 2, "to judge the history")
-        self._view.step(self.elapsed, f"{half - self._plan.first} minutes judged; more history follows")
-        self._flow(self._plan.live, self._pace.history_seconds)
+        self._view.step(self.elapsed, f"{self._plan.history} minutes of history, {orders:,} orders; 4 partitions")
         self._await(lambda: self._judged >= self._plan.live - 2, "to judge the history")
+        self._view.step(self.elapsed, "history read and learned")
 
     def live(self) -> None:
         """The plantings, at the pace of live windows."""
@@ -192,7 +189,7 @@ class DemoRun:
         return count
 
     # -- hearing ------------------------------------------------------------------------------------------------------
-    def _await(self, done: Any, what: str) -> None:
+    def _await(self, done: Callable[[], bool], what: str) -> None:
         """Hears until `done()`."""
         self._heard_at = time.monotonic()
         while not done():

@@ -67,8 +67,7 @@ class DemoView:
 
     def caught(self, at: float, catch: Catch) -> None:
         """An alert caught a planting."""
-        about = f"{catch.aspect} of {catch.field}" if catch.field else catch.aspect
-        self._line(at, catch.planting.first, "ALERT", f"{about} ({catch.severity}) after {after(catch)}", "bold red")
+        self._line(at, catch.planting.first, "ALERT", f"{_about(catch)} ({catch.severity}) after {after(catch)}", "bold red")
         self._explain(catch.explanation)
 
     def false(self, at: float, alert: Mapping[str, Any]) -> None:
@@ -83,6 +82,7 @@ class DemoView:
 
     def _explain(self, text: str) -> None:
         width = max(40, min(self._console.width, 100) - INDENT)
+        text = text.split(". ", maxsplit=1)[0].rstrip(".") + "."  # the alert says more: what else is unusual, and how often that happens
         self._console.print(Text(textwrap.indent(textwrap.fill(text, width), " " * INDENT), style="dim"))
 
     # -- lines that move ----------------------------------------------------------------------------------------------
@@ -122,12 +122,12 @@ class DemoView:
             self._console.print(Text(f"false: {alert['explanation']}", style="magenta"))
 
     def _plantings(self) -> Table:
-        table = make_table("at", "planted", "aspect", "caught by", "after")
+        table = make_table("planted", "aspect", "caught as", "after")
         for planting in self._plan.plantings:
             catch = self._board.catches.get(planting.first)
-            found = Text("missed", style="magenta") if catch is None else Text(_finding(planting, catch))
+            found = Text("missed", style="magenta") if catch is None else Text(_about(catch))
             took = after(catch, short=True) if catch else ""
-            table.add_row(self._clock(planting.first), planting.text, planting.corruption.aspect.value, found, took)
+            table.add_row(planting.corruption.text, planting.corruption.aspect.value, found, took)
         return table
 
     def total(self, seconds: float, first_alert: float | None) -> None:
@@ -151,11 +151,11 @@ class DemoView:
 
 def after(catch: Catch, *, short: bool = False) -> str:
     """How long it took: windows of event time, and seconds of ours."""
-    unit = "w" if short else " window" if catch.windows == 1 else " windows"
-    return f"{catch.windows}{unit}, {catch.seconds:.1f} s"
+    if short:
+        return f"{catch.windows}w {catch.seconds:.1f}s"
+    return f"{catch.windows} window{'s' if catch.windows > 1 else ''}, {catch.seconds:.1f} s"
 
 
-def _finding(planting: Planting, catch: Catch) -> str:
-    """What named it, shortly: the aspect only where it is another one than planted."""
-    about = catch.field or "records"
-    return about if catch.aspect == planting.corruption.aspect.value else f"{about} ({catch.aspect})"
+def _about(catch: Catch) -> str:
+    """What the alert is about: its aspect and field."""
+    return f"{catch.aspect}: {catch.field}" if catch.field else catch.aspect

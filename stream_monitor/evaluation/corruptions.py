@@ -49,6 +49,11 @@ def _each(name: str, aspect: Aspect, fields: tuple[str, ...], text: str, change:
     return Corruption(name, aspect, fields, text, operators.on_hits(change))
 
 
+def _named(fields: Sequence[str]) -> str:
+    """The first of some fields, and how many more there are."""
+    return fields[0] if len(fields) == 1 else f"{fields[0]} and {len(fields) - 1} more"
+
+
 def nulls(field: str) -> Corruption:
     """The field is null."""
     return _each("null", Aspect.COMPLETENESS, (field,), f"{field} is null", lambda m, _: m.put(field, None))
@@ -123,7 +128,7 @@ def shifted(field: str, amount: float) -> Corruption:
 
 def frozen(*fields: str) -> Corruption:
     """The fields keep their value for a run of messages."""
-    return Corruption("frozen", Aspect.UNIQUENESS, fields, f"{', '.join(fields)} frozen", operators.frozen(fields))
+    return Corruption("frozen", Aspect.UNIQUENESS, fields, f"{_named(fields)} frozen", operators.frozen(fields))
 
 
 def replayed() -> Corruption:
@@ -138,7 +143,7 @@ def near_duplicates(field: str) -> Corruption:
 
 def shuffled(*fields: str) -> Corruption:
     """The fields, together, are dealt anew among the messages: each keeps its distribution and loses its relations."""
-    return Corruption("shuffle", Aspect.COHERENCE, fields, f"{', '.join(fields)} of another order", operators.shuffled(fields))
+    return Corruption("shuffle", Aspect.COHERENCE, fields, f"{_named(fields)} shuffled", operators.shuffled(fields))
 
 
 def wrong_product(total: str, first: str, second: str) -> Corruption:
@@ -147,7 +152,7 @@ def wrong_product(total: str, first: str, second: str) -> Corruption:
         "wrong_total",
         Aspect.COHERENCE,
         (total,),
-        f"{total} is not {first} x {second}",
+        f"{total} != {first} x {second}",
         lambda m, rng: operators.affine(m, total, rng.uniform(0.6, 1.4), 0.0),
     )
 

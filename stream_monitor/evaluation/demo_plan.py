@@ -82,7 +82,7 @@ class DemoPlan:
         return number * self.stream.window_ms
 
 
-def demo_plan(seed: int = 7, *, history: int = 100, gap: int = 8, records_per_window: float = 400.0, window_ms: int = 60_000) -> DemoPlan:
+def demo_plan(seed: int = 7, *, history: int = 64, gap: int = 8, records_per_window: float = 400.0, window_ms: int = 60_000) -> DemoPlan:
     """The plan of `stream-monitor demo`: `history` healthy windows, then each of `default_plantings` with `gap` quiet windows before it."""
     stream = OrderStream(seed, window_ms=window_ms, records_per_window=records_per_window)
     first = START_MS // window_ms

@@ -190,7 +190,7 @@ class Detector:
                 await self.tick()
 
     async def _keep_beating(self) -> None:
-        """Notes that this process runs. Apart from `tick`, which waits while a window is judged: that may take long, and is no standstill."""
+        """Notes that this process runs; `tick` waits while a window is judged, which may take long and is no standstill."""
         while True:
             self._ticked_at = self._clock.monotonic()
             await asyncio.sleep(TICK_S)

@@ -49,7 +49,7 @@ def test_off_a_terminal_it_prints_plain_lines_no_wider_than_80_columns():
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 80
     assert "planted email is null (25 %)" in text
-    assert "ALERT   completeness of email (critical) after 1 window, 1.5 s" in text
+    assert "ALERT   completeness: email (critical) after 1 window, 1.5 s" in text
     assert text.count("missed") == len(demo_plan(history=10).plantings) - 1
     assert "caught 1  false 1" in text
     assert "first alert after 2.5 s" in text
@@ -62,5 +62,5 @@ def test_on_a_terminal_it_shows_the_stream_as_it_moves(word):
 
 def test_every_planting_fits_a_row_of_the_table():
     lines = [line.rstrip() for line in shown(False).splitlines()]
-    rows = [line for line in lines if line.endswith("missed") or "1w, 1.5 s" in line]
+    rows = [line for line in lines if line.endswith("missed") or "1w 1.5s" in line]
     assert len(rows) == len(demo_plan(history=10).plantings)
