@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-
 from stream_monitor.cli.options import with_settings
 from stream_monitor.config.settings import Settings
 from stream_monitor.streaming.profiler_process import run_profiler
+from stream_monitor.streaming.stop_signal import stop_on_signals
 
 
 @with_settings("topics", "window")
@@ -21,7 +19,4 @@ def profile(settings: Settings) -> None:
     SIGTERM: flush, commit, leave the group, exit 0 within 10 s. Exit code 1 when Kafka refuses, another worker has the same name,
     or nothing could be committed for `watchdog_seconds`: let a supervisor start it again.
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    run_profiler(settings, stop)
+    run_profiler(settings, stop_on_signals())

@@ -63,7 +63,7 @@ class Settings(Cluster, BaseSettings):
     start_from: Literal["latest", "earliest"] = Field("latest", description="Where a topic new to the group is read from.")
     cold_start: Literal["sample", "full", "none"] = Field("sample", description="What is read of the history of a topic new to us.")
     static_membership: bool = Field(False, description="Whether a worker that restarts keeps its partitions (group.instance.id = worker).")
-    watchdog_seconds: Positive = Field(120.0, description="A worker that makes no progress for this long exits with code 1.")
+    watchdog_seconds: Positive = Field(60.0, description="A worker that makes no progress for this long exits with code 1.")
 
     max_fields: int = Field(1000, ge=1, description="Fields kept per topic; more are counted and dropped.")
     max_depth: int = Field(32, ge=1, le=512, description="Levels of nesting read.")

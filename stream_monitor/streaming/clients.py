@@ -8,6 +8,7 @@ that `[kafka]` in the settings may change.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
@@ -23,6 +24,35 @@ _SESSION_TIMEOUT_MS = 10_000  # a worker that died is replaced after this; 45 s,
 _QUEUED_KILOBYTES = 32_768  # fetched ahead per partition; librdkafka's 64 MB times many partitions does not fit in a pod
 
 Config = dict[str, Any]
+
+
+class _Quiet(logging.Filter):
+    """Leaves out what is no news in librdkafka's log.
+
+    That consumers ignore the properties of producers: `[kafka]` in the settings is for both. And that a connection failed again: with the
+    broker gone it says so twenty times a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if "property and will be ignored by this" in text:
+            return False
+        if not text.startswith("FAIL "):
+            return True
+        client, now = text.split("]", 1)[0], time.monotonic()
+        if now - self._said.get(client, float("-inf")) < _SAID_AGAIN_S:
+            return False
+        self._said[client] = now
+        return True
+
+
+_SAID_AGAIN_S = 30.0
+_LOGGER = logging.getLogger("librdkafka")
+_LOGGER.addFilter(_Quiet())
 
 
 def reader_config(cluster: Cluster, name: str) -> Config:
@@ -103,7 +133,7 @@ def describe_error(error: KafkaError | None) -> str:
 
 
 def _config(cluster: Cluster, defaults: Config, managed: Config) -> Config:
-    return {"logger": logging.getLogger("librdkafka"), **defaults, **cluster.confluent(), **managed}
+    return {"logger": _LOGGER, **defaults, **cluster.confluent(), **managed}
 
 
 _COMMITTED: Config = {

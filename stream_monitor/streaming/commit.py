@@ -44,7 +44,7 @@ class CommitProtocol(Protocol):
     """What a profiler needs of either protocol."""
 
     def start(self) -> None:
-        """Claims the identity of this worker; called once, before the first record is read."""
+        """Claims the identity of this worker unless it has it; to be called before committed offsets are asked for."""
 
     def commit(self, messages: Sequence[OutgoingMessage], offsets: Sequence[TopicPartition]) -> None:
         """Makes messages and offsets durable, within the time limit, or raises `FlushAbortedError` or `FencedError`."""
@@ -58,20 +58,32 @@ class ExactlyOnce:
     """
 
     def __init__(
-        self, producer: Producer, consumer: Consumer, *, timeout_s: float = 8.0, monotonic: Callable[[], float] = time.monotonic
+        self,
+        make_producer: Callable[[], Producer],
+        consumer: Consumer,
+        *,
+        timeout_s: float = 8.0,
+        start_timeout_s: float = 60.0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._producer = producer
+        self._make_producer = make_producer
+        self._producer: Producer | None = None
         self._consumer = consumer
         self._timeout_s = timeout_s
+        self._start_timeout_s = start_timeout_s
         self._monotonic = monotonic
 
     def start(self) -> None:
-        """Fences an earlier process with the same `transactional.id` and finishes or aborts what it left open.
+        """Claims our identity, if that is not done: fences an earlier producer with the same `transactional.id` and ends what it left open.
 
-        Waits up to 60 s: the broker may still be timing out the transaction of a process that was killed.
+        Waits up to a minute, then raises `FlushAbortedError`: the broker may still be timing out the transaction of a process that died.
         """
-        deadline = self._monotonic() + 60.0
-        self._call(lambda: self._producer.init_transactions(_left(deadline, self._monotonic)), deadline, "start transactions")
+        if self._producer is not None:
+            return
+        producer = self._make_producer()
+        deadline = self._monotonic() + self._start_timeout_s
+        self._call(lambda: producer.init_transactions(_left(deadline, self._monotonic)), deadline, "start transactions")
+        self._producer = producer
 
     def commit(self, messages: Sequence[OutgoingMessage], offsets: Sequence[TopicPartition]) -> None:
         """The protocol. The order is the guarantee:
@@ -83,35 +95,44 @@ class ExactlyOnce:
         4. commit: waits until every message is acknowledged, then messages and offsets become visible at once.
 
         An error in any step:
-        - retriable: the same call again, until `timeout_s` has passed, then as abortable;
-        - abortable: abort the transaction, raise `FlushAbortedError`; the caller forgets what it holds and rewinds;
+        - retriable: the same call again, until `timeout_s` has passed;
+        - refused by the group: abort the transaction, raise `FlushAbortedError`; the caller forgets what it holds and rewinds;
+        - time ran out, or anything else that needs an abort: the same, but instead of aborting, the next `start` makes a new producer.
+          That ends the transaction too, and a producer that saw its broker die was seen to hang in step 3 for ever;
         - fatal or fenced: raise `FencedError`; another process has our identity, the caller exits.
         """
-        deadline = self._monotonic() + self._timeout_s
+        self.start()
+        assert self._producer is not None
         try:
-            self._call(self._producer.begin_transaction, deadline, "begin a transaction")
-            for message in messages:
-                produce(self._producer, message, deadline, self._monotonic)
-            if offsets:
-                self._call(lambda: self._send_offsets(offsets, deadline), deadline, "add the offsets to the transaction")
-            # A commit under way can't be taken back, only waited for: it gets longer, and a broker that is gone longer ends the process.
-            last = deadline + 3 * self._timeout_s
-            self._call(lambda: self._producer.commit_transaction(_left(deadline, self._monotonic)), last, "commit the transaction")
+            self._transact(self._producer, messages, offsets, self._monotonic() + self._timeout_s)
+        except _RefusedByGroupError:
+            self._abort(self._producer)
+            raise
         except FlushAbortedError:
-            self._abort()
+            self._producer = None
             raise
 
-    def _send_offsets(self, offsets: Sequence[TopicPartition], deadline: float) -> None:
-        group = self._consumer.consumer_group_metadata()
-        self._producer.send_offsets_to_transaction(list(offsets), group, _left(deadline, self._monotonic))
+    def _transact(
+        self, producer: Producer, messages: Sequence[OutgoingMessage], offsets: Sequence[TopicPartition], deadline: float
+    ) -> None:
+        def send_offsets() -> None:
+            group = self._consumer.consumer_group_metadata()
+            producer.send_offsets_to_transaction(list(offsets), group, _left(deadline, self._monotonic))
 
-    def _abort(self) -> None:
-        """Aborts; has its own time limit, because the flush's has usually run out by now."""
+        self._call(producer.begin_transaction, deadline, "begin a transaction")
+        for message in messages:
+            produce(producer, message, deadline, self._monotonic)
+        if offsets:
+            self._call(send_offsets, deadline, "add the offsets to the transaction")
+        self._call(lambda: producer.commit_transaction(_left(deadline, self._monotonic)), deadline, "commit the transaction")
+
+    def _abort(self, producer: Producer) -> None:
+        """Aborts; has its own time limit, because the flush's may have run out by now."""
         deadline = self._monotonic() + self._timeout_s
         try:
-            self._call(lambda: self._producer.abort_transaction(_left(deadline, self._monotonic)), deadline, "abort the transaction")
-        except FlushAbortedError as error:
-            raise FencedError(f"{error}; the transaction can't be aborted either: restart this process") from error
+            self._call(lambda: producer.abort_transaction(_left(deadline, self._monotonic)), deadline, "abort the transaction")
+        except FlushAbortedError:
+            self._producer = None
 
     def _call(self, step: Callable[[], None], deadline: float, what: str) -> None:
         """Runs a step of the protocol, again while it fails retriably and there is time."""
@@ -120,15 +141,20 @@ class ExactlyOnce:
                 return step()
             except KafkaException as error:
                 failure = kafka_error(error)
+                text = f"could not {what}: {failure.str()}"
                 if failure.fatal() or failure.code() in _FENCED:
-                    raise FencedError(
-                        f"could not {what}: {failure.str()}; another process took over, or the broker refused for good"
-                    ) from error
+                    raise FencedError(f"{text}; another process took over, or the broker refused for good") from error
                 if not failure.retriable() and not failure.txn_requires_abort():
-                    raise FencedError(f"could not {what}: {failure.str()}{_hint(failure)}") from error
+                    raise FencedError(f"{text}{_hint(failure)}") from error
+                if failure.code() in _GROUP_REFUSALS:
+                    raise _RefusedByGroupError(text) from error
                 if failure.txn_requires_abort() or self._monotonic() >= deadline:
-                    raise FlushAbortedError(f"could not {what}: {failure.str()}") from error
+                    raise FlushAbortedError(text) from error
             time.sleep(0.05)
+
+
+class _RefusedByGroupError(FlushAbortedError):
+    """This member is not what it was in the group; the producer is fine."""
 
 
 class AtLeastOnce:
@@ -220,6 +246,8 @@ def kafka_error(error: KafkaException) -> KafkaError:
 _FENCED = frozenset(
     {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.FENCED_INSTANCE_ID, KafkaError._FATAL}
 )
+
+_GROUP_REFUSALS = frozenset({KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.REBALANCE_IN_PROGRESS})
 
 
 def _hint(failure: KafkaError) -> str:

@@ -195,6 +195,7 @@ class ProfilerWorker:
         self._topics.clear()
         self._waiting_records = 0
         self._must_rewind = False
+        self._protocol.start()  # may have to end our last transaction, before which the broker does not say what is committed
         for name, partitions in assigned.items():
             if partitions:
                 self._consumer.incremental_unassign([TopicPartition(name, partition) for partition in partitions])

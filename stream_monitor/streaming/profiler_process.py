@@ -34,6 +34,9 @@ def run_profiler(settings: Settings, stop: threading.Event, *, on_ready: Callabl
     """
     if not settings.topics:
         raise SettingsError("topics: expected at least one topic to monitor, got none; give --topic")
+    for topic in settings.topics:
+        if settings.names.owns(topic):
+            raise SettingsError(f"topics: expected topics of others, got {topic}, which is one of ours (prefix {settings.prefix})")
     create_topics(settings)
     watchdog = Watchdog(settings.watchdog_seconds, what="profiler: no flush succeeded")
     with profiler(settings, on_flush=watchdog.feed) as worker:
@@ -75,7 +78,8 @@ def profiler(settings: Settings, *, on_flush: Callable[[], None] = lambda: None)
         consumer = clients.consumer(config)
         protocol: CommitProtocol
         if settings.source is None:
-            protocol = ExactlyOnce(clients.producer(clients.producer_config(settings, name, transactional_id=name)), consumer)
+            transactional = clients.producer_config(settings, name, transactional_id=name)
+            protocol = ExactlyOnce(lambda: clients.producer(transactional), consumer)
         else:
             protocol = AtLeastOnce(clients.producer(clients.producer_config(settings, name)), consumer)
         backfiller = ColdStarts(settings, worker=f"profiler@{settings.worker}") if settings.cold_start != "none" else None

@@ -42,13 +42,14 @@ class FakeKafka:
 
 
 def exactly_once(kafka: FakeKafka) -> ExactlyOnce:
-    return ExactlyOnce(kafka, kafka, timeout_s=8.0, monotonic=kafka.clock.monotonic)  # type: ignore[arg-type]
+    return ExactlyOnce(lambda: kafka, kafka, timeout_s=8.0, monotonic=kafka.clock.monotonic)  # type: ignore[arg-type]
 
 
 def test_a_flush_is_one_transaction_in_the_order_of_the_protocol() -> None:
     kafka = FakeKafka()
     exactly_once(kafka).commit(MESSAGES, OFFSETS)
     assert [call for call in kafka.calls if call != "poll"] == [
+        "init_transactions",
         "begin_transaction",
         "produce p.profiles",
         "consumer_group_metadata",
@@ -64,7 +65,7 @@ def test_a_retriable_error_is_tried_again() -> None:
     assert "abort_transaction" not in kafka.calls
 
 
-def test_an_abortable_error_aborts_and_asks_for_a_rewind() -> None:
+def test_a_refusal_by_the_group_aborts_and_asks_for_a_rewind() -> None:
     kafka = FakeKafka(send_offsets_to_transaction=[failure(KafkaError.ILLEGAL_GENERATION, txn_requires_abort=True)])
     with pytest.raises(FlushAbortedError, match="add the offsets"):
         exactly_once(kafka).commit(MESSAGES, OFFSETS)
@@ -72,12 +73,17 @@ def test_an_abortable_error_aborts_and_asks_for_a_rewind() -> None:
     assert "commit_transaction" not in kafka.calls
 
 
-def test_retriable_errors_without_end_become_an_abort_within_the_time_limit() -> None:
-    kafka = FakeKafka(send_offsets_to_transaction=[failure(retriable=True) for _ in range(99)])
+@pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction"])
+def test_when_time_runs_out_the_next_flush_has_a_new_producer(call: str) -> None:
+    kafka = FakeKafka(**{call: [failure(retriable=True) for _ in range(9)]})
+    protocol = exactly_once(kafka)
     with pytest.raises(FlushAbortedError):
-        exactly_once(kafka).commit(MESSAGES, OFFSETS)
-    assert kafka.calls[-1] == "abort_transaction"
+        protocol.commit(MESSAGES, OFFSETS)
     assert kafka.clock.monotonic() < 20
+    assert "abort_transaction" not in kafka.calls
+    kafka.fails.clear()
+    protocol.commit(MESSAGES, OFFSETS)
+    assert kafka.calls.count("init_transactions") == 2
 
 
 @pytest.mark.parametrize(
@@ -90,13 +96,14 @@ def test_a_fenced_or_broken_producer_ends_the_process_without_an_abort(error: Ka
     assert "abort_transaction" not in kafka.calls
 
 
-def test_a_transaction_that_can_not_be_aborted_ends_the_process() -> None:
-    kafka = FakeKafka(
-        send_offsets_to_transaction=[failure(txn_requires_abort=True)],
-        abort_transaction=[failure(txn_requires_abort=True) for _ in range(99)],
-    )
-    with pytest.raises(FencedError, match="restart"):
-        exactly_once(kafka).commit(MESSAGES, OFFSETS)
+def test_a_transaction_that_can_not_be_aborted_is_ended_by_a_new_producer() -> None:
+    refused = failure(KafkaError.UNKNOWN_MEMBER_ID, txn_requires_abort=True)
+    kafka = FakeKafka(send_offsets_to_transaction=[refused], abort_transaction=[failure(txn_requires_abort=True)])
+    protocol = exactly_once(kafka)
+    with pytest.raises(FlushAbortedError):
+        protocol.commit(MESSAGES, OFFSETS)
+    protocol.start()
+    assert kafka.calls.count("init_transactions") == 2
 
 
 def test_a_missing_permission_is_named() -> None:

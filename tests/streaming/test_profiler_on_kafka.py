@@ -97,6 +97,7 @@ def senders(installation: Installation) -> set[bytes]:
     return {dict(message.headers() or [])["worker"] for message in installation.messages(installation.settings.names.profiles)}
 
 
+@pytest.mark.slow
 def test_totals_are_exact_when_one_of_two_profilers_is_killed(installation: Installation) -> None:
     settings, [topic] = installation.settings, installation.settings.topics
     installation.create(topic, 4)

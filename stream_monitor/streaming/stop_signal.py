@@ -1,0 +1,37 @@
+"""SIGTERM and SIGINT as an event, set at once even while the main thread is inside a client library.
+
+A handler in Python runs only when the main thread is back in the interpreter, and librdkafka may keep it for seconds when the broker hangs:
+too long for a deadline that counts from the signal. But the interpreter writes a byte to a socket the moment a signal comes, on whatever
+thread, and a thread of ours waits for that.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that the first SIGTERM or SIGINT sets; the second ends the process with exit code 1. Call on the main thread."""
+    stop = threading.Event()
+    ours, interpreters = socket.socketpair()
+    interpreters.setblocking(False)
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(interpreters.fileno(), warn_on_full_buffer=False)
+
+    def wait() -> None:
+        with ours, interpreters:
+            while True:
+                came = ours.recv(1)
+                if came and came[0] in STOP_SIGNALS:
+                    if stop.is_set():
+                        os._exit(1)
+                    stop.set()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+    return stop
