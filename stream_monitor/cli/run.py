@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from typing import Annotated
 
 import typer
@@ -48,9 +46,9 @@ def roles(settings: Settings, profilers: int) -> list[Role]:
 
 def _profile(settings: Settings) -> None:
     from stream_monitor.streaming.profiler_process import run_profiler
+    from stream_monitor.streaming.stop_signal import stop_on_signals as stop_even_inside_the_client
 
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop = stop_even_inside_the_client()
     configure_logging(settings.log_level, settings.log_format)
     try:
         run_profiler(settings, stop)

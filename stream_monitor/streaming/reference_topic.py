@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 from stream_monitor.config.settings import Settings
 from stream_monitor.profiling.reference import Reference
-from stream_monitor.streaming.chunks import split
 from stream_monitor.streaming.clients import reader_config
-from stream_monitor.streaming.commit import OutgoingMessage
 from stream_monitor.streaming.live_topic import LiveTopic
 
 
@@ -21,8 +19,3 @@ def live_references(
     """
     config = reader_config(settings, client_id)
     return LiveTopic(config, settings.names.references, Reference.from_bytes, on_change=on_change, chunked=True)
-
-
-def reference_messages(references_topic: str, topic: str, reference: Reference) -> list[OutgoingMessage]:
-    """The messages that publish a reference, in the order to produce them; best in one transaction."""
-    return [OutgoingMessage(references_topic, key.encode(), chunk) for key, chunk in split(topic, reference.to_bytes())]

@@ -16,7 +16,10 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that the first SIGTERM or SIGINT sets; the second ends the process with exit code 1. Call on the main thread."""
+    """An event that SIGTERM or SIGINT sets; the same signal a second time ends the process with exit code 1. Call on the main thread.
+
+    The same, because Ctrl-C reaches a supervisor and its children, and the supervisor's SIGTERM to them follows.
+    """
     stop = threading.Event()
     ours, interpreters = socket.socketpair()
     interpreters.setblocking(False)
@@ -26,12 +29,14 @@ def stop_on_signals() -> threading.Event:
 
     def wait() -> None:
         with ours, interpreters:
+            came: set[int] = set()
             while True:
-                came = ours.recv(1)
-                if came and came[0] in STOP_SIGNALS:
-                    if stop.is_set():
+                for number in ours.recv(1):
+                    if number in came:
                         os._exit(1)
-                    stop.set()
+                    if number in STOP_SIGNALS:
+                        came.add(number)
+                        stop.set()
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
     return stop
