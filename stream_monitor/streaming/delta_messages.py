@@ -17,8 +17,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 import msgspec
-from stream_monitor.profiling.delta import Delta
 
+from stream_monitor.profiling.delta import Delta
 from stream_monitor.streaming.chunks import MAX_CHUNK_BYTES
 from stream_monitor.streaming.commit import OutgoingMessage
 
