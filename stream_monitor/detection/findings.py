@@ -36,7 +36,7 @@ def findings(
         samples, partitions = witnesses.of(spec, more=observed > middle)
         out.append(Finding(
             aspect=cause.aspect, field=cause.field, detector=cause.detector or spec.detector, metric=spec.name, observed=observed, expected=expected,
-            return_period_days=aspects.get(cause.aspect, 0.0), share=abs(observed - middle) if spec.tail == Tail.RATE else nan,
+            return_period_days=max(aspects.get(cause.aspect, 0.0), aspects.get(spec.aspect, 0.0)), share=abs(observed - middle) if spec.tail == Tail.RATE else nan,
             partitions=partitions, samples=samples,
         ))
     return tuple(out)

@@ -137,9 +137,12 @@ class Judge:
     def _read(self, window: Window, rows: PaneRows) -> Table:
         readings = Readings()
         error = self.volume.error(window.start_ms, self._rate(window))
-        read_profile(readings, window.profile, self.paths or sorted(window.profile.fields)[:MOST_PATHS], error)
+        read_profile(readings, window.profile, self.paths or sorted(window.profile.fields)[:MOST_PATHS], error, self._repeating())
         own = Table.of(readings, window.start_ms)
         return own if self.reference is None else own.beside(measure_rows(rows, self.reference, window.start_ms))
+
+    def _repeating(self) -> frozenset[str]:
+        return frozenset(f.path for f in self.reference.structure.fields if f.repeating) if self.reference else frozenset()
 
     def _rate(self, window: Window) -> float:
         """Records in a window of the usual length."""

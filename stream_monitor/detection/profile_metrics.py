@@ -6,8 +6,10 @@ it kept. Cost: O(fields) a window.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import log, sqrt
+from collections.abc import Collection, Sequence
+from math import log
+
+import numpy as np
 
 from stream_monitor.decoding.columns import Kind
 from stream_monitor.detection.readings import Layer, Readings
@@ -19,12 +21,17 @@ from stream_monitor.profiling.profile import Profile
 
 NAN = float("nan")
 TYPES = {Kind.BOOL: "bool", Kind.INT: "int", Kind.FLOAT: "float", Kind.STRING: "string", Kind.OBJECT: "object", Kind.ARRAY: "array"}
+RAREFIED = 100
 NO_ORDER = FieldOrder(0, 0, 0, 0, 0)
 EMPTY, PADDED, NON_ASCII, DISGUISED = range(4)
 
 
-def read_profile(readings: Readings, profile: Profile, paths: Sequence[str], volume_error: float) -> None:
-    """Metrics of the whole record and of the fields `paths`; `volume_error`: of the forecast (detection/volume.py)."""
+def read_profile(
+    readings: Readings, profile: Profile, paths: Sequence[str], volume_error: float, repeating: Collection[str] = frozenset()
+) -> None:
+    """Metrics of the whole record and of the fields `paths`. `volume_error`: of the forecast (detection/volume.py); `repeating`:
+    fields whose values repeat anyhow, so that the number of repeats says how many records there are.
+    """
     well_formed = profile.well_formed
     _read_records(readings, profile, well_formed, set(paths), volume_error)
     order = profile.order.by_field()
@@ -35,7 +42,7 @@ def read_profile(readings: Readings, profile: Profile, paths: Sequence[str], vol
         else:
             _read_presence(readings, path, field, well_formed)
             _read_types(readings, path, field)
-            _read_repeats(readings, path, field)
+            _read_repeats(readings, path, field, repeats=path in repeating)
             _read_order(readings, path, order.get(path, NO_ORDER))
 
 
@@ -49,7 +56,7 @@ def _read_records(readings: Readings, profile: Profile, well_formed: int, known:
     timing = profile.timing
     total = profile.records + timing.late
     for name, count in (("late", timing.late), ("future", timing.future), ("disordered", timing.disordered)):
-        readings.rate(Aspect.TIMELINESS, None, name, count, total, Layer.FLOW, one_sided=True)
+        readings.rate(Aspect.TIMELINESS, None, name, count, total, Layer.RECORD, one_sided=True)
     delay = log(max(timing.delay_quantile(0.5), 0.0) + 10.0) if timing.delays_known else NAN
     readings.level(Aspect.TIMELINESS, None, "delay", delay, total, Layer.FLOW, floor=0.1, one_sided=True)
 
@@ -78,15 +85,28 @@ def _read_types(readings: Readings, path: str, field: FieldProfile) -> None:
     readings.level(Aspect.CONFORMITY, path, "length_spread", spread, lengths.count, Layer.FORM, "patterns", floor=0.01)
 
 
-def _read_repeats(readings: Readings, path: str, field: FieldProfile) -> None:
+def _read_repeats(readings: Readings, path: str, field: FieldProfile, *, repeats: bool) -> None:
     values = field.values
-    _repeats(readings, Aspect.UNIQUENESS, path, "repeated_values", values)
+    if not repeats:
+        _repeats(readings, Aspect.UNIQUENESS, path, "repeated_values", values)
     if field.minus is not None:
         _repeats(readings, Aspect.UNIQUENESS, path, "duplicate_rows_but_one", field.minus)
-    distinct = values.distinct() / sqrt(values.total) if values.total else NAN
-    readings.level(Aspect.UNIQUENESS, path, "distinct", distinct, values.total, Layer.VALUE, "duplicates", floor=0.05)
-    singles = sqrt(values.singles()) if values.total else NAN
-    readings.level(Aspect.UNIQUENESS, path, "singles", singles, values.total, Layer.VALUE, "duplicates", floor=0.05)
+    distinct, singles = rarefied(values)
+    readings.level(Aspect.UNIQUENESS, path, "distinct", distinct, values.total, Layer.VALUE, "duplicates", floor=0.2)
+    readings.level(Aspect.UNIQUENESS, path, "singles", singles, values.total, Layer.VALUE, "duplicates", floor=0.2)
+
+
+def rarefied(sketch: BottomK) -> tuple[float, float]:
+    """Distinct values, and values that occur once, to be expected among 100 of the values (Hurlbert, 1971): the same in quiet and
+    in busy windows, as counts among all values are not. NaN of fewer than 20; of fewer than 100, those there are, in proportion.
+    """
+    if sketch.total < 20:
+        return NAN, NAN
+    drawn = min(RAREFIED / sketch.total, 1.0)
+    counts = sketch.counts.astype(np.float64)
+    scale = sketch.distinct() / max(len(counts), 1) * RAREFIED / min(sketch.total, RAREFIED)
+    missed = (1 - drawn) ** (counts - 1)
+    return float((1 - missed * (1 - drawn)).sum()) * scale, float((counts * drawn * missed).sum()) * scale
 
 
 def _repeats(readings: Readings, aspect: Aspect, path: str | None, name: str, sketch: BottomK) -> None:

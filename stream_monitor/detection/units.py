@@ -45,8 +45,8 @@ _SCALES: dict[str, Scale] = {
     "records": lambda x, n: _square(x / 2),  # a window of the usual length
     "delay": lambda x, n: _above(x, 10.0),  # milliseconds, median
     "length_spread": lambda x, n: _root(x, 0.0025),  # bytes
-    "distinct": lambda x, n: _share(x / math.sqrt(n)),  # share of the values
-    "singles": lambda x, n: _share(_square(x) / n),  # share of the values
+    "distinct": lambda x, n: _share(x / 100),  # share of the values, among 100 of them
+    "singles": lambda x, n: _share(x / 100),  # share of the values, among 100 of them
     "longest_run": lambda x, n: x + 1,  # records
     "ks": lambda x, n: math.sqrt(max(x, 0.0) / (2 * n)),  # distance, 0..1
     "categories_jsd": lambda x, n: x / (4 * n),  # nats a value

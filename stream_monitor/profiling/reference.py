@@ -36,6 +36,8 @@ class FieldStructure:
     """More than half of the healthy values are numbers."""
     closed: bool
     """A closed vocabulary: a value never seen is news."""
+    repeating: bool
+    """Most values of a pane occur more than once in it."""
     by_pattern: bool
     """Open text: binned by the pattern of its format, not by value."""
     edges: NDArray[np.float64]
