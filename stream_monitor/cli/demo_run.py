@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from stream_monitor.streaming import clients
 from stream_monitor.streaming.topics import ensure_topics, topic_specs
 
 TOPIC = "orders"
-SILENCE_SECONDS = 60.0
+SILENCE_SECONDS = 120.0
 """The monitor is given up when it says nothing for this long while it should."""
 STOP_SECONDS = 12.0
 LOG_LINES = 15
@@ -49,7 +49,7 @@ class Pace:
 class Monitor:
     """`stream-monitor run` as a process of its own, with what the demo needs set; its log goes to a file."""
 
-    def __init__(self, bootstrap: str, directory: Path) -> None:
+    def __init__(self, bootstrap: str, directory: Path, *, arguments: Sequence[str] = ()) -> None:
         self._log_file = directory / "monitor.log"
         command = [
             sys.executable, "-m", "stream_monitor", "run", "--bootstrap-servers", bootstrap, "--topic", TOPIC, "--flush", "0.2s",
@@ -57,7 +57,7 @@ class Monitor:
             # The whole log is read, as look-up by time does not work on the embedded broker.
             "--set", "start_from=earliest", "--set", "cold_start=none",
             # With the default time-out, members of a group were seen to get nothing for 20 s from the embedded broker.
-            "--set", "kafka.session.timeout.ms=6000",
+            "--set", "kafka.session.timeout.ms=6000", *arguments,
         ]  # fmt: skip
         environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_MONITOR_")}
         with self._log_file.open("wb") as log:
@@ -65,9 +65,14 @@ class Monitor:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=directory, process_group=0
             )
 
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
     def check(self) -> None:
         """Raises `BrokerError` with the end of its log when it has ended."""
-        if self._process.poll() is not None:
+        if not self.alive:
             raise BrokerError(f"the monitor ended with exit code {self._process.returncode}; its last words:\n{self.last_words()}")
 
     def last_words(self) -> str:
@@ -130,6 +135,11 @@ class DemoRun:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
         self._stack.close()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the monitor, once started, has ended."""
+        return not self._monitor.alive
 
     @property
     def elapsed(self) -> float:

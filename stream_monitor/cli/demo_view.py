@@ -22,6 +22,7 @@ from stream_monitor.evaluation.scoreboard import Catch, Scoreboard, window_numbe
 BARS = "▁▂▃▄▅▆▇█"
 SHOWN_WINDOWS = 60
 INDENT = 20
+SEVERITIES = {"critical": "bold red", "warning": "red", "info": "cyan"}
 
 
 class DemoView:
@@ -67,7 +68,7 @@ class DemoView:
 
     def caught(self, at: float, catch: Catch) -> None:
         """An alert caught a planting."""
-        self._line(at, catch.planting.first, "ALERT", f"{_about(catch)} ({catch.severity}) after {after(catch)}", "bold red")
+        self._line(at, catch.planting.first, "ALERT", f"{_about(catch)} after {after(catch)}", SEVERITIES[catch.severity])
         self._explain(catch.explanation)
 
     def false(self, at: float, alert: Mapping[str, Any]) -> None:
@@ -106,11 +107,12 @@ class DemoView:
         return Group(Text(), self._sparkline(), Text(status), bar)
 
     def _sparkline(self) -> Text:
-        highest = max(1, *(records for _, records, _ in self._verdicts))
+        volumes = [records for _, records, _ in self._verdicts]
+        lowest, highest = 0.6 * min(volumes), max(1, *volumes)
         line = Text()
         for number, records, alerting in self._verdicts:
             style = "red" if alerting else "yellow" if self._plan.planted(number) else "green"
-            line.append(BARS[min(7, records * 8 // (highest + 1))], style)
+            line.append(BARS[min(7, int(8 * (records - lowest) / (highest + 1 - lowest)))], style)
         return line
 
     # -- the end ------------------------------------------------------------------------------------------------------

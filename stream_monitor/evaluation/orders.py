@@ -9,7 +9,7 @@ continued anywhere without state. What holds in it, and breaks under corruption:
 - `product` decides `category` and, within a few percent, `price`; `shipping.weight` follows `product` and `quantity`;
 - `total` = `quantity` x `price`, and the units of the `items` add up to `quantity`;
 - the volume has a daily rhythm (quietest at 4 h, busiest at 19 h UTC) and Poisson noise;
-- messages arrive up to about a second out of order, on the partition of their customer.
+- messages arrive a little out of order, on the partition of their customer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ COLOURS = ("BLK", "WHT", "RED", "BLU", "GRN")
 AWAY_SHARE = 0.06
 """Orders sent to another city than the customer's own."""
 EXPRESS_SHARE = 0.18
-TRANSPORT_MS = 150.0
+TRANSPORT_MS = 50.0
 """Mean delay between an order and its arrival: what puts neighbours out of order."""
 
 

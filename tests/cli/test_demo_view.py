@@ -49,7 +49,7 @@ def test_off_a_terminal_it_prints_plain_lines_no_wider_than_80_columns():
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 80
     assert "planted email is null (25 %)" in text
-    assert "ALERT   completeness: email (critical) after 1 window, 1.5 s" in text
+    assert "ALERT   completeness: email after 1 window, 1.5 s" in text
     assert text.count("missed") == len(demo_plan(history=10).plantings) - 1
     assert "caught 1  false 1" in text
     assert "first alert after 2.5 s" in text
