@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 
 MOST_CHANCE = 0.01
 """An aspect never alerts on what happens in more than one window in a hundred, whatever the budget."""
+HUSHED = 4.0
+"""Surprise (-log10 p) from which a field that is switched off is taken to be at fault."""
 UNNOTED = 0.3
 """What stands for surprises too small to be remembered."""
 
@@ -58,14 +60,19 @@ class Calibration:
     def largest(self, surprises: Sequence[Surprise]) -> dict[Aspect, float]:
         """The largest surprise of each aspect that has a share, fields weighted: a field of weight w is allowed w times the alerts."""
         out = dict.fromkeys(self.shares, UNNOTED)
+        hushed = self.is_hushed(surprises)
         for surprise in surprises:
             aspect = surprise.aspect
-            if aspect not in out:
+            if aspect not in out or (hushed and aspect == Aspect.COHERENCE):
                 continue
             weight = self.sensitivity.weight(aspect, surprise.field) / self.sensitivity.aspect_weight(aspect)
             if weight > 0:
                 out[aspect] = max(out[aspect], surprise.value + log10(weight))
         return out
+
+    def is_hushed(self, surprises: Sequence[Surprise]) -> bool:
+        """Whether a field that is switched off is itself at fault: then relations are broken by it, and nobody wants to hear of that."""
+        return any(s.value >= HUSHED and s.field is not None and self.sensitivity.weight(s.aspect, s.field) == 0 for s in surprises)
 
     def judge(self, surprises: Sequence[Surprise]) -> Calibrated:
         """Of a new window."""

@@ -46,6 +46,8 @@ class Unknown:
     """Share of them that another field has."""
     plain: bool
     """Neither padded nor non-ASCII, and no known pattern in another case."""
+    null_like: bool
+    """They are what people write for null: N/A, -1, ..."""
     central: bool
     """The most frequent one is a number in the middle of the healthy range."""
 
@@ -87,20 +89,21 @@ class Symptoms:
         """The unknown values."""
         column, field = self.columns.get(self.path), self.field()
         if column is None or field is None or self.reference is None:
-            return Unknown(0, 0, 0, 0.0, plain=True, central=False)
+            return Unknown(0, 0, 0, 0.0, plain=True, null_like=False, central=False)
         healthy = self.reference.probabilities.fields
         known = healthy[self.reference.paths.index(self.path)]
         odd = np.flatnonzero((column.kinds > Kind.NULL) & ~np.isin(column.hashes, known.values))
         hashes, first, counts = np.unique(column.hashes[odd], return_index=True, return_counts=True)
         if not len(hashes):
-            return Unknown(0, 0, 0, 0.0, plain=True, central=False)
+            return Unknown(0, 0, 0, 0.0, plain=True, null_like=False, central=False)
         others = [other.values for path, other in zip(self.reference.paths, healthy, strict=True) if path != self.path]
         elsewhere = np.isin(column.hashes[odd], np.concatenate([*others, np.zeros(0, np.uint64)]))
         number = column.numbers[odd[first[np.argmax(counts)]]]
         low, high = (np.quantile(field.edges, [0.05, 0.95]) if len(field.edges) else (np.inf, -np.inf))
         return Unknown(
             int(counts.sum()), len(hashes), int(counts.max()), float(elsewhere.mean()),
-            plain=not self._disfigured(column.take(odd), field), central=bool(low < number < high),
+            plain=not self._disfigured(column.take(odd), field),
+            null_like=bool((column.flags[odd] & (Flag.DISGUISED | Flag.EMPTY) != 0).mean() > 0.5), central=bool(low < number < high),
         )
 
     def _disfigured(self, column: Column, field: FieldStructure) -> bool:
@@ -128,8 +131,9 @@ def aspect_of(symptoms: Symptoms, layer: Layer) -> Aspect:
     if symptoms.tells(*STRINGS) or symptoms.tells("padded", "non_ascii"):
         return Aspect.CONFORMITY
     alone = unknown.count >= 3 and unknown.most >= ONE_VALUE * unknown.count
-    if alone and not unknown.central and symptoms.tells("repeated_new_value", "value_scan", "unseen_value") and unknown.plain:
-        return Aspect.INTEGRITY if unknown.elsewhere > 0.5 and not numeric else Aspect.COMPLETENESS
+    stand_in = unknown.null_like or (numeric and not unknown.central)
+    if alone and stand_in and symptoms.tells("repeated_new_value", "value_scan", "unseen_value"):
+        return Aspect.COMPLETENESS
     if numeric:
         return Aspect.INTEGRITY if symptoms.shifted() else Aspect.CONFORMITY
     if layer == Layer.VALUE:

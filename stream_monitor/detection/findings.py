@@ -35,9 +35,9 @@ def findings(
         middle = (expected[0] + expected[1]) / 2
         samples, partitions = witnesses.of(spec, more=observed > middle)
         out.append(Finding(
-            aspect=cause.aspect, field=cause.field, detector=cause.detector or spec.detector, metric=spec.name, observed=observed, expected=expected,
-            return_period_days=max(aspects.get(cause.aspect, 0.0), aspects.get(spec.aspect, 0.0)), share=abs(observed - middle) if spec.tail == Tail.RATE else nan,
-            partitions=partitions, samples=samples,
+            aspect=cause.aspect, field=cause.field, detector=cause.detector or spec.detector, metric=spec.name, observed=observed,
+            expected=expected, return_period_days=max(aspects.get(cause.aspect, 0.0), aspects.get(spec.aspect, 0.0)),
+            share=abs(observed - middle) if spec.tail == Tail.RATE else nan, partitions=partitions, samples=samples,
         ))
     return tuple(out)
 
@@ -48,6 +48,8 @@ def listed(metrics: Table, surprise: Floats, charts: Charts, window_days: float,
     for place in np.argsort(-surprise, kind="stable")[:LISTED].tolist():
         spec = metrics.specs[place]
         value, expected = _told(spec, metrics, place, charts, reference)
+        if surprise[place] <= 0 or not np.isfinite([value, *expected]).all():
+            continue
         days = min(10.0 ** min(float(surprise[place]), 300.0) * window_days, MAX_RETURN_PERIOD_DAYS)
         out.append(Metric(spec.aspect, spec.field, spec.name, spec.detector, value, int(metrics.second[0, place]), expected, days))
     return tuple(out)

@@ -170,11 +170,14 @@ class Judge:
     def _conclude(
         self, window: Window, metrics: Table, surprise: Floats, charts: Charts, calibration: Calibration, slow: NDArray[np.bool_]
     ) -> Judgement:
-        found = calibration.judge(notable(charts.specs, surprise))
+        noted = notable(charts.specs, surprise)
+        found = calibration.judge(noted)
+        hushed = calibration.is_hushed(noted)
         alerting = calibration.alerting(found, self.window_days)
         usable = np.array([
             calibration.sensitivity.weight(spec.aspect, spec.field) > 0
             and (spec.other is None or calibration.sensitivity.weight(spec.aspect, spec.other) > 0)
+            and not (hushed and spec.layer == Layer.RELATION)
             for spec in charts.specs
         ])
         aspects = {aspect: self._days(value) for aspect, value in found.aspects.items()}

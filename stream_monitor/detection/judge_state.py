@@ -55,7 +55,8 @@ def restore_judge(sections: Mapping[str, bytes]) -> Judge:
 
 
 def _restore(sections: Mapping[str, bytes]) -> Judge:
-    topic, window_ms, seed, judged, train_at, trained_ms, fitted, paths, sightings, shift, volume, lasting, numbers = _unseal(sections["judge"])
+    state = _unseal(sections["judge"])
+    topic, window_ms, seed, judged, train_at, trained_ms, fitted, paths, sightings, shift, volume, lasting, numbers = state
     judge = Judge(topic, window_ms, seed)
     judge.judged, judge.train_at, judge.trained_ms, judge.fitted = judged, train_at, trained_ms, fitted
     judge.paths, judge.sightings, judge.shift = tuple(paths), Counter(dict(sightings)), ShiftTracker.from_state(shift)

@@ -1,9 +1,10 @@
 """Small shifts that last: EWMA and CUSUM beside the Shewhart judgement of single windows.
 
 Each metric's surprise is turned into a signed standard score, centred and scaled by its own history, and clipped, so that one
-bad window can't ring on; what the centre may be wrong by (one standard error) counts for nothing. The exponentially weighted mean (Roberts, 1959) of scores with weight 0.25 is normal with variance
-w / (2 - w); the cumulative sum (Page, 1954) with allowance 1/2 exceeds h with a chance of about e^-h (Siegmund, 1985). A metric
-whose single window already passes the gate is left to Shewhart and starts afresh.
+bad window can't ring on; what the centre may be wrong by (one standard error) counts for nothing. The exponentially weighted
+mean (Roberts, 1959) of scores with weight w = 0.25 is normal with variance w / (2 - w); the cumulative sum (Page, 1954) with
+allowance 1/2 exceeds h with a chance of about e^-h (Siegmund, 1985). A metric whose single window already passes the gate is
+left to Shewhart and starts afresh.
 Cost: O(metrics) a window.
 
 >>> chart = Lasting(np.zeros(1), np.ones(1))
@@ -66,9 +67,8 @@ class Lasting:
         def moved(array: Floats, nothing: float) -> Floats:
             return np.where(new, nothing, array[places]) if len(array) else np.full(len(places), nothing)
 
-        return Lasting(
-            moved(self.center, 0.0), moved(self.scale, np.inf), moved(self.mean, 0.0), moved(self.high, 0.0), moved(self.low, 0.0), self.doubt
-        )
+        zero = [moved(array, 0.0) for array in (self.center, self.mean, self.high, self.low)]
+        return Lasting(zero[0], moved(self.scale, np.inf), zero[1], zero[2], zero[3], self.doubt)
 
     def to_state(self) -> list[Any]:
         """What msgpack can write."""
@@ -78,7 +78,8 @@ class Lasting:
     def from_state(cls, state: list[Any]) -> Lasting:
         """Inverse of `to_state`."""
         arrays, doubt = state
-        return cls(*(read_array(data, np.float64) for data in arrays), doubt=doubt)
+        center, scale, mean, high, low = (read_array(data, np.float64) for data in arrays)
+        return cls(center, scale, mean, high, low, doubt)
 
     @classmethod
     def fit(cls, history: Floats, followed: NDArray[np.bool_]) -> Lasting:

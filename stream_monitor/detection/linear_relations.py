@@ -19,6 +19,8 @@ from stream_monitor.profiling.reference import Linear, Structure
 
 Floats = NDArray[np.float64]
 
+HUGE = 1e100
+"""Larger numbers can't be squared and summed; they teach nothing here."""
 RIDGE = 1e-6
 """Added to the correlation matrix, so that exact relations stay invertible."""
 
@@ -33,8 +35,8 @@ def _space(structure: Structure, pool: Pool, space: int) -> Floats:
     for k, j in enumerate(structure.numbers):
         field = structure.fields[j]
         column = pool.columns[field.path]
-        number = ((column.kinds == Kind.INT) | (column.kinds == Kind.FLOAT)) & np.isfinite(column.numbers) & pool.teaches(field.path)
-        x = column.numbers
+        number = ((column.kinds == Kind.INT) | (column.kinds == Kind.FLOAT)) & (np.abs(column.numbers) <= HUGE) & pool.teaches(field.path)
+        x = np.where(number, column.numbers, np.nan)
         if space == 1:
             x = np.sign(x) * np.log1p(np.abs(x))
         if space == 2:

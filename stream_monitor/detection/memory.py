@@ -118,6 +118,6 @@ def is_kept(number: int, newest: int) -> bool:
     age, reach = newest - number, DENSE
     for tier in range(TIERS):
         if age < reach:
-            return number * _STRIDE % _RANGE * STEP**tier < _RANGE
+            return bool(number * _STRIDE % _RANGE * STEP**tier < _RANGE)
         reach += DENSE * STEP ** (tier + 1)
     return False

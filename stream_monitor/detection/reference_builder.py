@@ -45,6 +45,7 @@ TRACKED_PATTERNS = 8
 CLOSED_VALUES, CLOSED_NUMBERS, CLOSED_SINGLES = 400, 100, 0.2
 """A closed vocabulary has few values, few of them rare in a pane; numbers only if they are few and mostly whole."""
 REPEATING_SINGLES = 0.5
+HUGE = 1e100
 KNOWN_VALUES = 8192
 """Healthy values remembered a field."""
 TREE_ROWS, JOINT_ROWS, SCREEN_ROWS = 20_000, 12_000, 8_000
@@ -112,7 +113,8 @@ def _field_structure(path: str, pool: Pool, patterns: Mapping[int, str]) -> Fiel
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, 257), method="inverted_cdf")) if numeric else np.zeros(0)
     scale = float(numbers.std()) if len(numbers) else 1.0
     return FieldStructure(
-        path=path, numeric=bool(numeric), closed=bool(closed), repeating=_singles(path, pool) < REPEATING_SINGLES, by_pattern=bool(by_pattern), edges=edges,
+        path=path, numeric=bool(numeric), closed=bool(closed), repeating=_singles(path, pool) < REPEATING_SINGLES,
+        by_pattern=bool(by_pattern), edges=edges,
         edge_bins=_edge_bins(numbers, edges) if binned_by_quantile else np.zeros(0, np.uint8),
         ranks=_ranks(numbers, edges) if numeric else np.zeros(0),
         tracked=tracked[order], tracked_bins=(2 + np.arange(len(tracked), dtype=np.uint8))[order],
@@ -123,7 +125,9 @@ def _field_structure(path: str, pool: Pool, patterns: Mapping[int, str]) -> Fiel
 
 
 def _is_number(column: Column) -> NDArray[np.bool_]:
-    return np.asarray(((column.kinds == Kind.INT) | (column.kinds == Kind.FLOAT)) & np.isfinite(column.numbers))
+    """Numbers that teach: finite, and small enough to be squared and summed."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(((column.kinds == Kind.INT) | (column.kinds == Kind.FLOAT)) & (np.abs(column.numbers) <= HUGE))
 
 
 def _is_closed(path: str, pool: Pool, column: Column, distinct: int, numeric: bool) -> bool:
@@ -197,7 +201,7 @@ def _field_probabilities(field: FieldStructure, pool: Pool, rows: NDArray[np.boo
         patterns=np.unique(column.masks[present]), positions=np.zeros(BINS),
     )
     codes = encode(field, draft, column, slot)
-    bins: Floats = (np.bincount(codes, minlength=BINS) + 0.05) / (count + 0.05 * BINS)
+    bins = np.asarray((np.bincount(codes, minlength=BINS) + 0.05) / (count + 0.05 * BINS), np.float64)
     return replace(draft, bins=bins, positions=_positions(bins))
 
 

@@ -88,7 +88,7 @@ def is_stable(values: list[float]) -> bool:
     if len(values) < ADAPT_AFTER // 2:
         return False
     low, high = min(values), max(values)
-    adwin: Any = ADWIN()  # type: ignore[no-untyped-call]  # river's signatures are partly annotated
+    adwin: Any = ADWIN(delta=0.05, clock=1, min_window_length=5, grace_period=10)  # type: ignore[no-untyped-call]  # river's signatures are partly annotated
     last = 0
     for place, value in enumerate(values):
         adwin.update((value - low) / (high - low) if high > low else 0.0)

@@ -82,7 +82,8 @@ class VolumeForecast:
             self.product = MEMORY * self.product + self.last * error
             self.power = MEMORY * self.power + self.last**2
         self.last, self.last_ms = error, start_ms
-        self.spread = max(0.98 * self.spread + 0.02 * abs(miss), 0.02) if self.windows > 20 else max(0.8 * self.spread + 0.2 * abs(miss), 0.02)
+        fade = 0.98 if self.windows > 20 else 0.8
+        self.spread = max(fade * self.spread + (1 - fade) * abs(miss), 0.02)
         self._visit(self._slot(start_ms), expected + miss)
         self.windows += 1
 
@@ -117,7 +118,7 @@ class VolumeForecast:
         effect = _shrunk(mean, by_day, within)
         rest = total / np.maximum(weight, 1e-9) - self.level - mean
         if weight[day, place] < 1.9:
-            return self.level + effect[place]
+            return float(self.level + effect[place])
         inside = (square - total**2 / np.maximum(weight, 1e-9)).sum() / max((weight - 1).clip(0).sum(), 1e-9)
         return float(self.level + effect[place] + _shrunk(rest.ravel(), weight.ravel(), inside)[slot])
 

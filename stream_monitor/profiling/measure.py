@@ -166,7 +166,8 @@ class Measurer:
                 continue
             slots[:, place] = slot
             points[:, j] = np.where(slot >= 0, field.ranks[slot], 0.5)
-            deviations[:, place] = np.where(slot >= 0, np.clip((column.numbers - field.center) / field.scale, -Z_CLIP, Z_CLIP), np.nan)
+            with np.errstate(over="ignore"):
+                deviations[:, place] = np.where(slot >= 0, np.clip((column.numbers - field.center) / field.scale, -Z_CLIP, Z_CLIP), np.nan)
         raw, normal = self._numbers(columns, slots, n)
         scores, residuals, beyond = self._residuals(raw, normal)
         joint = np.empty((n, self.layout.fields))
