@@ -75,6 +75,7 @@ class Detector:
         self._ticked_at = clock.monotonic()
         self.handled = 0
         """Deltas taken, for the watchdog."""
+        self._judging_since: float | None = None
         self.failure: BaseException | None = None
         """Why this worker must stop."""
 
@@ -104,6 +105,11 @@ class Detector:
         gone = {tp.partition for tp in revoked if tp.topic == self._names.profiles}
         async with self._lock:
             self._shards = {partition: shard for partition, shard in self._shards.items() if partition not in gone}
+
+    @property
+    def judging_s(self) -> float:
+        """For how long the judging thread has been at the delta in hand; 0 when it is at none."""
+        return 0.0 if self._judging_since is None else self._clock.monotonic() - self._judging_since
 
     def untaken(self, delivered: Mapping[TP, int]) -> bool:
         """Whether something was delivered that was not taken yet."""
@@ -137,7 +143,11 @@ class Detector:
         if shard is None or message.offset < shard.next_offset:
             return  # of an assignment that is over, or repeated after a seek
         topic = (message.key or b"").decode("utf-8", "replace")
-        step = await self._run(self._judge, shard, topic, _message(event))
+        self._judging_since = self._clock.monotonic()
+        try:
+            step = await self._run(self._judge, shard, topic, _message(event))
+        finally:
+            self._judging_since = None
         self.handled += 1
         self._seen(topic)
         messages = self._messages(topic, step, (message.topic, message.partition, message.offset))

@@ -2,7 +2,8 @@
 
 A worker gets on while deltas are taken or state is recovered, or while the broker answers its fetches and nothing waits to be taken.
 So it does not get on when its agent or its consumer died quietly, when the event loop is blocked (nothing is looked at then), when a
-rebalance never ends, or when the broker is gone.
+rebalance never ends, or when the broker is gone. The end of a cold start is one message whose judging may take minutes: a thread that
+judges gets on, up to a limit.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from stream_monitor.streaming.detector_app import DetectorApp
 
 LOOK_S = 1.0
+JUDGING_LIMIT_S = 1800.0
+"""A cold start has at most a few hundred windows to learn from; whoever judges one message for longer hangs."""
 
 
 class Progress:
@@ -39,7 +42,7 @@ class Progress:
         """Whether there was progress since the last look, or nothing to do."""
         work = self._app.detector.handled, self._recovered()
         worked, self._work = work != self._work, work
-        return await self._is_idle() or worked
+        return await self._is_idle() or worked or 0 < self._app.detector.judging_s < JUDGING_LIMIT_S
 
     def _recovered(self) -> int:
         tables: Any = self._app.tables

@@ -6,7 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-from stream_monitor.streaming.progress import Progress
+from stream_monitor.streaming.progress import JUDGING_LIMIT_S, Progress
 
 
 class HashableTP(SimpleNamespace):
@@ -49,7 +49,7 @@ class App:
     def __init__(self) -> None:
         self.committed_consumer = Consumer()
         self.untaken = False
-        self.detector = SimpleNamespace(handled=0, untaken=lambda _: self.untaken)
+        self.detector = SimpleNamespace(handled=0, judging_s=0.0, untaken=lambda _: self.untaken)
         self.tables = SimpleNamespace(recovery=SimpleNamespace(active_offsets={}))
 
 
@@ -84,6 +84,15 @@ async def test_a_worker_that_has_something_to_take_and_does_not_does_not_get_on(
     untaken.untaken = True
     assert await made(unread) == [False] * 3
     assert await made(untaken) == [False] * 3
+
+
+async def test_a_worker_that_judges_the_history_of_a_cold_start_gets_on_but_not_for_ever() -> None:
+    app = App()
+    app.untaken = True
+    app.detector.judging_s = JUDGING_LIMIT_S / 2
+    assert await made(app) == [True] * 3
+    app.detector.judging_s = JUDGING_LIMIT_S + 1
+    assert await made(app) == [False] * 3
 
 
 async def test_a_rebalance_that_never_ends_is_no_progress_and_one_that_recovers_state_is() -> None:
