@@ -6,7 +6,6 @@ import signal
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,22 +42,31 @@ def demo(
     board = Scoreboard(plan)
     view = DemoView(notes() if json else output(), plan, board)
     view.title(seed)
-    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="stream-monitor-demo-") as directory, EmbeddedBroker() as broker:
+    with tempfile.TemporaryDirectory(prefix="stream-monitor-demo-") as directory, EmbeddedBroker() as broker:
         pace = Pace(LIVE_SECONDS / speed)
         with DemoRun(plan, board, view, pace, broker.bootstrap, Path(directory), began=began) as run:
-            with view:
-                run.start()
-                run.learn()
-                run.live()
-            seconds = run.elapsed
-            view.table()
-            view.total(seconds, run.first_alert)
-            if json:
-                print(orjson.dumps(result(plan, board, seed, seconds, run.first_alert), option=orjson.OPT_INDENT_2).decode())
-            if keep:
-                _keep(run, view, broker.bootstrap)
+            try:
+                with view:
+                    run.start()
+                    run.learn()
+                    run.live()
+                _conclude(plan, board, view, run, seed if json else None)
+                if keep:
+                    _keep(run, view, broker.bootstrap)
+            except KeyboardInterrupt:
+                view.say(Text("stopping"))
+                return
     if not board.catches:
         sys.exit(1)
+
+
+def _conclude(plan: DemoPlan, board: Scoreboard, view: DemoView, run: DemoRun, seed: int | None) -> None:
+    """The tables; with a seed, the document too."""
+    seconds = run.elapsed
+    view.table()
+    view.total(seconds, run.first_alert)
+    if seed is not None:
+        print(orjson.dumps(result(plan, board, seed, seconds, run.first_alert), option=orjson.OPT_INDENT_2).decode())
 
 
 def _keep(run: DemoRun, view: DemoView, bootstrap: str) -> None:

@@ -107,7 +107,7 @@ def default_plantings(stream: OrderStream) -> tuple[tuple[Corruption, float, int
         (corruptions.replayed(), 0.25, 1),
         (corruptions.scaled("shipping.weight"), 0.25, 1),
         (corruptions.shuffled("shipping.city"), 0.4, 1),
-        (corruptions.dropped(), 0.6, 1),
+        (corruptions.dropped(), 0.75, 1),
         (corruptions.disordered(), 0.3, 1),
         (corruptions.malformed(), 0.2, 1),
         (corruptions.disguised("customer"), 0.25, 1),
