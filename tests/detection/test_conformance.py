@@ -38,7 +38,7 @@ WINDOW_DAYS = WINDOW_MS / 86_400_000
 def all_numbers_finite(verdict):
     judgement = verdict.judgement
     finite = [judgement.return_period_days, *judgement.aspects.values()]
-    finite += [x for metric in judgement.metrics for x in (*metric.expected, metric.return_period_days)]
+    finite += [x for metric in judgement.metrics for x in (metric.value, *metric.expected, metric.return_period_days)]
     finite += [x for finding in judgement.findings for x in (finding.observed, *finding.expected, finding.return_period_days)]
     told = orjson.loads(verdict.to_json())  # JSON has no NaN
     return all(map(math.isfinite, finite)) and min(finite[:1] + list(judgement.aspects.values())) >= 0 and told["topic"] == "orders"
@@ -100,8 +100,7 @@ def test_silence_is_news_where_records_are_usual():
     assert verdicts[1].alerts[0].aspect == Aspect.VOLUME
 
 
-OVERFLOW = pytest.mark.xfail(strict=True, reason="the mean and spread of numbers beyond 1e154 overflow while a reference is learned")
-UNHEALTHY = [[b"{"], [b"{}"], POISON, [b'{"a":null}'], pytest.param([b'{"a":1e308}', b'{"a":-1e308}'], marks=OVERFLOW)]
+UNHEALTHY = [[b"{"], [b"{}"], POISON, [b'{"a":null}'], [b'{"a":1e308}', b'{"a":-1e308}']]
 
 
 @pytest.mark.parametrize("values", UNHEALTHY, ids=["malformed", "empty", "poison", "null", "huge"])
@@ -113,7 +112,6 @@ def test_a_monitor_that_never_saw_anything_healthy_still_gives_verdicts(values):
     assert Monitor.restore(monitor.snapshot()).snapshot() == monitor.snapshot()
 
 
-@pytest.mark.xfail(strict=True, reason="metrics without a value are listed where nothing surprises")
 def test_a_metric_that_says_nothing_is_not_listed():
     verdicts = watch(Monitor("orders"), [encoded([b"{}"] * 60, number) for number in range(8)])
     assert all(math.isfinite(metric.value) for verdict in verdicts for metric in verdict.judgement.metrics)
@@ -157,7 +155,6 @@ def test_a_planted_fault_is_caught_in_its_window_under_its_name(name):
     assert all_numbers_finite(verdict)
 
 
-@pytest.mark.xfail(strict=True, reason="named a matter of completeness, as if every repeated new value stood for null")
 def test_a_new_category_is_a_matter_of_integrity():
     assert verdict_on(learned(), corrupted(NEXT, CAUGHT["new category"][0])).alerts[0].aspect == Aspect.INTEGRITY
 
@@ -266,7 +263,6 @@ def test_an_ignored_field_is_silent(pattern):
     assert all(finding.field != "phone" for finding in verdict.alerts)
 
 
-@pytest.mark.xfail(strict=True, reason="the joint scores of other fields still use their pairs with the ignored one")
 @pytest.mark.parametrize("field", ["city", "phone"])
 def test_an_ignored_field_does_not_alert_under_the_names_of_others(field):
     fault = corrupted(NEXT, setting(field, None))
@@ -297,9 +293,10 @@ def test_a_healthy_stream_alerts_about_as_often_as_asked_and_a_faulty_one_does()
     windows = [encoded([{key: record[key] for key in FEW_FIELDS} for record in healthy(number, 9, 50)], number) for number in range(300)]
     monitor = Monitor("orders", sensitivity={"max_alerts": "14.4/day"})  # one window in a hundred
     verdicts = watch(monitor, windows)
-    alerts = sum(bool(verdict.alerts) for verdict in verdicts)
+    openings = sum(change.status == "opened" for verdict in verdicts for change in verdict.changes)
     assert len(verdicts) == 300
-    assert alerts <= 3 * 3
+    assert openings <= 3 * 3
+    assert sum(bool(verdict.alerts) for verdict in verdicts) <= 5 * 3  # surprising windows come in runs
     surprising = sum(verdict.score >= 20 * WINDOW_DAYS for verdict in verdicts[30:])
     assert surprising >= 3  # 13.5 expected: it does not keep silent by claiming nothing
     fault = encoded([{**record, "city": None} if place % 4 == 0 else record for place, record in enumerate(healthy(300, 9, 50))], 300)
