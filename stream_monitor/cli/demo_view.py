@@ -35,15 +35,18 @@ class DemoView:
         self._verdicts: deque[tuple[int, int, bool]] = deque(maxlen=SHOWN_WINDOWS)  # window number, records, alerting
         self._state = "cold"
         self._produced = plan.first
-        self._live = Live(console=console, refresh_per_second=8, transient=True, get_renderable=self._footer)
+        self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._console.is_terminal:  # a new one each time: one that is started again wipes lines that were printed since
+            self._live = Live(console=self._console, refresh_per_second=8, transient=True, get_renderable=self._footer)
             self._live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
-        self._live.stop()
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     # -- lines that stay ----------------------------------------------------------------------------------------------
     def title(self, seed: int) -> None:
