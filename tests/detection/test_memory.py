@@ -140,7 +140,7 @@ def test_training_is_frequent_at_first_and_never_too_rare():
 
 # -- shifts that stay
 
-DEAF = pytest.mark.xfail(strict=True, reason="ADWIN's bound is too wide for 30 values: what rises all along is accepted when the streak is long enough")
+DEAF = pytest.mark.xfail(strict=True, reason="ADWIN is deaf in 30 values: what rises all along is accepted")
 
 
 def judgement(value, *, alerting=True, field="a"):
