@@ -307,6 +307,8 @@ class Monitor:
             monitor.core, monitor.sensitivity = core, Sensitivity.from_dict(sensitivity)
             monitor._profiler.allowed_lateness_ms = core.allowed_lateness_ms
             monitor._next_offsets = dict(next_offsets)
+            if core.reference is not None and core.judge.wants_whole:
+                monitor._profiler.use(core.reference)
             for partition, next_offset, metadata in clocks:
                 monitor._profiler.assign(partition, next_offset, metadata)
         except MALFORMED_STATE as error:
@@ -340,4 +342,6 @@ class Monitor:
     def _advance(self, *, flush: bool = False) -> list[Verdict]:
         self._collect()
         outcome = self.core.advance(self.sensitivity, flush=flush)
+        if outcome.reference is not None and self.core.judge.wants_whole:
+            self._profiler.use(outcome.reference)
         return [Verdict(judgement, changes) for judgement, changes in outcome.closed]

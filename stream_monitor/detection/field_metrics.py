@@ -26,18 +26,22 @@ LEAST_EXPECTED = 0.05
 """A value is expected at least this often in a window, however rare: one odd value is no catastrophe."""
 
 
-def read_fields(readings: Readings, reference: Reference, measured: Measured, columns: Mapping[str, Column]) -> None:
-    """Metrics of every field of the reference, from the sampled columns of a window and their measured vector."""
+def read_fields(readings: Readings, reference: Reference, measured: Measured, columns: Mapping[str, Column] | None) -> None:
+    """Metrics of every field of the reference, from the sampled columns of a window and their measured vector; without columns
+    those of the vector alone.
+    """
     starts = np.concatenate([[0], np.cumsum(measured.layout.slots)]).astype(int)
     for j, (field, known) in enumerate(zip(reference.structure.fields, reference.probabilities.fields, strict=True)):
-        column = columns.get(field.path)
+        column = columns.get(field.path) if columns is not None else None
         if column is not None:
             column = column.take(np.flatnonzero(column.kinds > Kind.NULL))
-        _read_vocabulary(readings, field, known, column, reference.probabilities.rows)
+        if columns is not None:
+            _read_vocabulary(readings, field, known, column, reference.probabilities.rows)
         _read_categories(readings, field.path, measured["bins"][j].astype(float), known.bins)
         if j in measured.layout.numeric:
             place = measured.layout.numeric.index(j)
-            _read_range(readings, field, known, column)
+            if columns is not None:
+                _read_range(readings, field, known, column)
             _read_distribution(readings, field, known, measured["slots"][starts[place] : starts[place + 1]].astype(float))
             _read_moments(readings, field.path, measured["moments"][place])
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.detection.attribution import Cause
-from stream_monitor.detection.charts import Charts
 from stream_monitor.detection.readings import Spec, Table, Tail
 from stream_monitor.detection.samples import Witnesses
+from stream_monitor.detection.scoped_charts import ScopedCharts
 from stream_monitor.detection.units import in_units
 from stream_monitor.detection.verdict import MAX_RETURN_PERIOD_DAYS, Aspect, Finding, Metric
 from stream_monitor.profiling.reference import Reference
@@ -25,7 +25,7 @@ READABLE = 0.6
 
 
 def findings(
-    causes: Sequence[Cause], metrics: Table, charts: Charts, aspects: Mapping[Aspect, float], witnesses: Witnesses
+    causes: Sequence[Cause], metrics: Table, charts: ScopedCharts, aspects: Mapping[Aspect, float], witnesses: Witnesses
 ) -> tuple[Finding, ...]:
     """One finding a cause, in the order given; `metrics` is the one-row table of the window, `aspects` the return periods."""
     out = []
@@ -42,7 +42,9 @@ def findings(
     return tuple(out)
 
 
-def listed(metrics: Table, surprise: Floats, charts: Charts, window_days: float, reference: Reference | None = None) -> tuple[Metric, ...]:
+def listed(
+    metrics: Table, surprise: Floats, charts: ScopedCharts, window_days: float, reference: Reference | None = None
+) -> tuple[Metric, ...]:
     """The most surprising metrics, most surprising first; their return periods are each metric's own, uncalibrated."""
     out = []
     for place in np.argsort(-surprise, kind="stable")[:LISTED].tolist():
@@ -68,7 +70,7 @@ def readable(specs: Sequence[Spec], surprise: Floats, place: int) -> int:
     return max(rates, key=lambda i: surprise[i], default=place)
 
 
-def _told(spec: Spec, metrics: Table, place: int, charts: Charts, reference: Reference | None) -> tuple[float, tuple[float, float]]:
+def _told(spec: Spec, metrics: Table, place: int, charts: ScopedCharts, reference: Reference | None) -> tuple[float, tuple[float, float]]:
     """Value and expected range in readable units."""
     x, n = float(metrics.first[0, place]), float(metrics.second[0, place])
     low, high = charts.expected(place, n)

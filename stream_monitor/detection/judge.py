@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from stream_monitor.config.sensitivity import Sensitivity
 from stream_monitor.detection.attribution import Cause, attribute
 from stream_monitor.detection.calibration import Calibration
-from stream_monitor.detection.charts import Charts
 from stream_monitor.detection.diagnosis import Symptoms, aspect_of
 from stream_monitor.detection.findings import findings, listed, readable
 from stream_monitor.detection.lasting import Lasting, scores
@@ -28,8 +27,9 @@ from stream_monitor.detection.profile_metrics import read_profile
 from stream_monitor.detection.readings import Layer, Readings, Spec, Table
 from stream_monitor.detection.samples import Witnesses
 from stream_monitor.detection.schedule import first_training, next_training
+from stream_monitor.detection.scoped_charts import ScopedCharts
 from stream_monitor.detection.shift import ShiftTracker
-from stream_monitor.detection.training import measure_rows, notable, retrain
+from stream_monitor.detection.training import measure_rows, measure_whole, notable, retrain
 from stream_monitor.detection.verdict import Aspect, Judgement
 from stream_monitor.detection.volume import VolumeForecast
 from stream_monitor.profiling.panes import Window
@@ -39,6 +39,8 @@ from stream_monitor.profiling.reference import Reference
 Floats = NDArray[np.float64]
 
 DAY_MS = 86_400_000
+WHOLE_FROM = 1.5
+"""Windows with so many times the judged rows are measured as a whole too: for faults too rare for a sample."""
 JUDGED_ROWS = 640
 """Rows of the sample that are measured against the reference, in history and live alike."""
 MOST_PATHS = 256
@@ -76,7 +78,7 @@ class Judge:
         self.lasting_specs: tuple[Spec, ...] = ()
         self.absorbed: frozenset[str | None] = frozenset()
         """Fields whose shift the last window made the new normal."""
-        self._charts: Charts | None = None
+        self._charts: ScopedCharts | None = None
         self._calibration: Calibration | None = None
 
     @property
@@ -85,6 +87,11 @@ class Judge:
         if self.reference is None:
             return "cold"
         return "ready" if len(self.memory) >= READY else "warming"
+
+    @property
+    def wants_whole(self) -> bool:
+        """Whether windows usually hold so many records that profilers should measure all of them."""
+        return (self.usual_records or 0.0) >= WHOLE_FROM * JUDGED_ROWS
 
     @property
     def usual_records(self) -> float | None:
@@ -139,7 +146,13 @@ class Judge:
         error = self.volume.error(window.start_ms, self._rate(window))
         read_profile(readings, window.profile, self.paths or sorted(window.profile.fields)[:MOST_PATHS], error, self._repeating())
         own = Table.of(readings, window.start_ms)
-        return own if self.reference is None else own.beside(measure_rows(rows, self.reference, window.start_ms))
+        if self.reference is None:
+            return own
+        table = own.beside(measure_rows(rows, self.reference, window.start_ms))
+        vector = window.profile.measured.get(self.reference.version)
+        if vector is None or vector[0] < WHOLE_FROM * JUDGED_ROWS:
+            return table
+        return table.beside(measure_whole(vector, self.reference, window.start_ms))
 
     def _repeating(self) -> frozenset[str]:
         return frozenset(f.path for f in self.reference.structure.fields if f.repeating) if self.reference else frozenset()
@@ -148,17 +161,17 @@ class Judge:
         """Records in a window of the usual length."""
         return window.profile.records * self.window_ms / max(window.end_ms - window.start_ms, self.window_ms)
 
-    def _fit(self, sensitivity: Sensitivity) -> tuple[Charts, Calibration]:
+    def _fit(self, sensitivity: Sensitivity) -> tuple[ScopedCharts, Calibration]:
         """Charts and calibration of the windows up to `fitted`; the same after a restore."""
         upto = np.array([window.number <= self.fitted for window in self.memory.windows], np.bool_)
         if self._charts is None:
-            self._charts = Charts(self.memory.lessons(self.memory.table).rows(upto))
+            self._charts = ScopedCharts(self.memory.lessons(self.memory.table).rows(upto))
         if self._calibration is None or self._calibration.sensitivity != sensitivity:
             known = [window for window, kept in zip(self.memory.windows, upto, strict=True) if kept]
             self._calibration = Calibration(known, sensitivity)
         return self._charts, self._calibration
 
-    def _follow(self, metrics: Table, surprise: Floats, charts: Charts, *, learn: bool) -> Floats:
+    def _follow(self, metrics: Table, surprise: Floats, charts: ScopedCharts, *, learn: bool) -> Floats:
         """What EWMA and CUSUM say after this window."""
         if self.lasting_specs is not charts.specs:
             place = {spec: i for i, spec in enumerate(self.lasting_specs)}
@@ -168,7 +181,7 @@ class Judge:
         return chart.update(scores(surprise, charts.above(metrics)[0]), surprise > GATE)
 
     def _conclude(
-        self, window: Window, metrics: Table, surprise: Floats, charts: Charts, calibration: Calibration, slow: NDArray[np.bool_]
+        self, window: Window, metrics: Table, surprise: Floats, charts: ScopedCharts, calibration: Calibration, slow: NDArray[np.bool_]
     ) -> Judgement:
         noted = notable(charts.specs, surprise)
         found = calibration.judge(noted)
@@ -292,7 +305,8 @@ class Judge:
         if self.reference is not None:
             measured = set(measure_rows(PaneRows(0, {}), self.reference, 0).specs)
         known = {None, *self.paths}
-        return self.memory.table.aligned(tuple(spec for spec in self.memory.table.specs if spec not in measured and spec.field in known))
+        specs = self.memory.table.specs
+        return self.memory.table.aligned(tuple(s for s in specs if s not in measured and not s.whole and s.field in known))
 
 
 def sampled_rows(profile: Profile) -> PaneRows:

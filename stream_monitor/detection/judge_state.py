@@ -84,8 +84,8 @@ def _window_state(window: Remembered, table: Table, place: int) -> list[Any]:
 
 
 def _spec(values: list[Any]) -> Spec:
-    aspect, path, name, detector, layer, tail, one_sided, floor, other = values
-    return Spec(Aspect(aspect), path, name, detector, Layer(layer), Tail(tail), one_sided, floor, other)
+    aspect, path, name, detector, layer, tail, *rest = values
+    return Spec(Aspect(aspect), path, name, detector, Layer(layer), Tail(tail), *rest)
 
 
 def _seal(state: object) -> bytes:

@@ -18,8 +18,8 @@ Floats = NDArray[np.float64]
 
 SHARE = 0.2
 CENSORED = 0.05
-WILD = 12.0
-"""A window whose surprise lies so many robust scales above the tail's start is no healthy one (e^-12 on an exponential tail)."""
+WILD = 8.0
+"""A window whose surprise lies so many robust scales above the tail's start is no healthy one (e^-8 on an exponential tail)."""
 MOST_WILD = 0.3
 SHRINK = 6.0
 PRIOR_SCALE = 0.4343

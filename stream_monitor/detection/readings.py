@@ -54,12 +54,16 @@ class Spec(NamedTuple):
     """Levels: differences of this size never matter."""
     other: str | None = None
     """The second field of a relation between two."""
+    whole: bool = False
+    """Read off all records of the window, by what profilers measured, instead of its sampled rows."""
 
 
 @dataclass(slots=True)
 class Readings:
     """Metrics of one window. `first` and `second` hold k and n of a rate, x and n of a level, e and n of an energy."""
 
+    whole: bool = False
+    """Of all metrics read: see `Spec.whole`."""
     specs: list[Spec] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
     second: list[float] = field(default_factory=list)
@@ -69,20 +73,20 @@ class Readings:
         *, one_sided: bool = False, other: str | None = None,
     ) -> None:
         """k of n; a rate of nothing (n = 0) says nothing."""
-        self._add(Spec(aspect, path, name, detector, layer, Tail.RATE, one_sided, 0.0, other), min(max(k, 0), n), n)
+        self._add(Spec(aspect, path, name, detector, layer, Tail.RATE, one_sided, 0.0, other, self.whole), min(max(k, 0), n), n)
 
     def level(
         self, aspect: Aspect, path: str | None, name: str, x: float, n: float, layer: Layer, detector: str = "control_chart",
         *, floor: float, one_sided: bool = False, other: str | None = None,
     ) -> None:
         """A real number; NaN says nothing."""
-        self._add(Spec(aspect, path, name, detector, layer, Tail.LEVEL, one_sided, floor, other), x, n)
+        self._add(Spec(aspect, path, name, detector, layer, Tail.LEVEL, one_sided, floor, other, self.whole), x, n)
 
     def energy(
         self, aspect: Aspect, path: str | None, name: str, x: float, n: float, layer: Layer, detector: str = "control_chart"
     ) -> None:
         """A non-negative number in nats, so that healthy data exceeds x with a chance of about e^-x."""
-        self._add(Spec(aspect, path, name, detector, layer, Tail.ENERGY, True), x, n)
+        self._add(Spec(aspect, path, name, detector, layer, Tail.ENERGY, True, whole=self.whole), x, n)
 
     def _add(self, spec: Spec, first: float, second: float) -> None:
         self.specs.append(spec)
@@ -117,6 +121,10 @@ class Table:
     def rows(self, keep: NDArray[np.bool_]) -> Table:
         """The windows where `keep` is true."""
         return Table(self.specs, self.times_ms[keep], self.first[keep], self.second[keep])
+
+    def metrics(self, places: NDArray[np.int64]) -> Table:
+        """The same windows with the metrics at these places only."""
+        return Table(tuple(self.specs[place] for place in places.tolist()), self.times_ms, self.first[:, places], self.second[:, places])
 
     def aligned(self, specs: tuple[Spec, ...]) -> Table:
         """The same windows with the metrics `specs`, in their order."""

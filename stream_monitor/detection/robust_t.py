@@ -35,16 +35,17 @@ class RobustT:
     @classmethod
     def fit(cls, x: Floats, floor: Floats) -> RobustT:
         """From the values x, (windows, metrics), of healthy windows; NaN teaches nothing."""
-        windows = len(x)
-        center = _median(x)
-        x = np.where(np.isnan(x), center, x)
+        center, there = _median(x), ~np.isnan(x)
+        windows = np.maximum(there.sum(0), 1)
+        x = np.where(there, x, center)
         low, high = np.quantile(x, [WINSOR, 1 - WINSOR], axis=0)
         clipped = np.clip(x, low, high)
-        variance = clipped.var(0, ddof=1 if windows > 1 else 0) * 1.04
-        away = clipped - center
+        mean = np.where(there, clipped, 0.0).sum(0) / windows
+        variance = 1.04 * (np.where(there, clipped - mean, 0.0) ** 2).sum(0) / np.maximum(windows - 1, 1)
+        away = np.where(there, clipped - center, 0.0)
         weight = windows / (windows + SIDE_WINDOWS)
         least = np.abs(x).mean(0) * 1e-4 + 1e-6 + floor
-        wider = np.sqrt(1 + 1.57 / max(windows, 1))
+        wider = np.sqrt(1 + 1.57 / windows)
         sides = [
             np.sqrt(weight * _half_variance(away, side) + (1 - weight) * variance + least**2) * wider for side in (away < 0, away > 0)
         ]
@@ -81,8 +82,8 @@ def _half_variance(away: Floats, side: NDArray[np.bool_]) -> Floats:
     return np.asarray(1.04 * (np.where(side, away, 0.0) ** 2).sum(0) / np.maximum(side.sum(0), 1))
 
 
-def _freedom(x: Floats, windows: int) -> Floats:
+def _freedom(x: Floats, windows: NDArray[np.int64]) -> Floats:
     """Degrees of freedom whose kurtosis is the history's, beyond what chance explains."""
     z = (x - x.mean(0)) / (x.std(0) + 1e-12)
-    excess = np.maximum((z**4).mean(0) - 3 - np.sqrt(24 / max(windows, 1)), 0.0)
-    return np.asarray(np.minimum(np.clip(4 + 6 / np.maximum(excess, 1e-3), 5.0, MOST_FREEDOM), max(windows - 1, 1)))
+    excess = np.maximum((z**4).mean(0) - 3 - np.sqrt(24 / windows), 0.0)
+    return np.asarray(np.minimum(np.clip(4 + 6 / np.maximum(excess, 1e-3), 5.0, MOST_FREEDOM), np.maximum(windows - 1, 1)))

@@ -55,6 +55,15 @@ def measure_rows(rows: PaneRows, reference: Reference, start_ms: int) -> Table:
     return Table.of(readings, start_ms)
 
 
+def measure_whole(vector: NDArray[np.int64], reference: Reference, start_ms: int) -> Table:
+    """Metrics of all records of a window against a reference, from what profilers measured with it."""
+    readings = Readings(whole=True)
+    measured = Measured(measurer(reference).layout, vector)
+    read_fields(readings, reference, measured, None)
+    read_relations(readings, reference, measured)
+    return Table.of(readings, start_ms)
+
+
 def retrain(
     memory: Memory, own: Table, patterns: Mapping[int, str], *, version: int, effective_from_ms: int, seed: int, gate: float
 ) -> Trained:
@@ -70,7 +79,7 @@ def retrain(
             break
         healthy = still
     above = Charts(table.rows(still)).above(table)
-    followed = np.array([spec.name in FOLLOWED for spec in table.specs], np.bool_)
+    followed = np.array([spec.name in FOLLOWED and not spec.whole for spec in table.specs], np.bool_)
     lasting, slow = run(scores(surprise, above), surprise, followed, gate)
     return Trained(reference, table, [notable(table.specs, row) for row in np.maximum(surprise, slow)], lasting, still)
 
