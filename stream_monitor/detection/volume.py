@@ -29,6 +29,8 @@ FADE = 0.97
 """Weight that a slot's past keeps at each visit: about the last 30 count."""
 MEMORY = 0.995
 """Weight that the autoregression's past keeps at each window."""
+PRIOR_WINDOWS = 5.0
+"""The autoregression is taken to be 0 with the weight of so many windows of the usual error: a trend must be followed within minutes."""
 CLIP = 4.0
 """Errors teach up to this many mean absolute errors."""
 
@@ -45,7 +47,7 @@ class VolumeForecast:
     pending: list[float] = field(default_factory=list)
     """Log records of the windows of the slot under way."""
     product: float = 0.0
-    power: float = 1.0
+    power: float = 0.0
     spread: float = 0.5
     """Mean absolute error, in logs."""
     last: float = 0.0
@@ -126,7 +128,8 @@ class VolumeForecast:
         """What the last error says of the next."""
         if self.last_ms < 0 or at_ms - self.last_ms > 2 * self.window_ms:
             return 0.0
-        return min(max(self.product / self.power, 0.0), 0.98) * self.last
+        prior = PRIOR_WINDOWS * self.spread**2
+        return min(max(self.product / (self.power + prior), 0.0), 0.98) * self.last
 
     def to_state(self) -> list[Any]:
         """What msgpack can write."""
