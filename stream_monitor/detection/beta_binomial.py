@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 PRIOR = 0.1
 """Pseudo-counts of each outcome: small, because most rates of a healthy field are exactly 0 or 1."""
+CLIPPED_AT, CLIPPED_MEAN = 0.95, 0.913
+"""The largest 5 % of the chi squares are clipped, lest a few faults pass for over-dispersion; what a chi square's mean is then."""
 LN10 = 2.302585092994046
 
 
@@ -73,8 +75,8 @@ class BetaBinomial:
 def _dispersion(k: Floats, n: Floats, rate: Floats, windows: int) -> Floats:
     """Variance between windows over the binomial one, at least 1."""
     chi = (k - n * rate) ** 2 / np.maximum(n * rate * (1 - rate), 1e-12)
-    clipped = np.minimum(chi, np.quantile(chi, 0.99, axis=0)) if len(chi) else chi
-    phi = clipped.sum(0) / max(windows - 1, 1)
+    clipped = np.minimum(chi, np.quantile(chi, CLIPPED_AT, axis=0)) if len(chi) else chi
+    phi = clipped.sum(0) / max(windows - 1, 1) / CLIPPED_MEAN
     events = np.minimum(k.sum(0), (n - k).sum(0).clip(0) + windows)
     events = np.minimum(events, windows)
     phi = 1 + np.maximum(phi - 1, 0) * events / (events + 10.0)

@@ -26,6 +26,8 @@ MOST_CHANCE = 0.01
 """An aspect never alerts on what happens in more than one window in a hundred, whatever the budget."""
 HUSHED = 4.0
 """Surprise (-log10 p) from which a field that is switched off is taken to be at fault."""
+WINDOW_SHRINK = 40.0
+"""The second level starts from p-values that are calibrated already, doubt included: their scale is known beforehand."""
 UNNOTED = 0.3
 """What stands for surprises too small to be remembered."""
 
@@ -55,7 +57,7 @@ class Calibration:
         over_all = np.full(len(windows), UNNOTED)
         if series:
             over_all = np.max([self.levels[a].surprise(values) + log10(self.shares[a]) for a, values in series.items()], axis=0)
-        self.level = Level.fit(over_all)
+        self.level = Level.fit(over_all, WINDOW_SHRINK)
 
     def largest(self, surprises: Sequence[Surprise]) -> dict[Aspect, float]:
         """The largest surprise of each aspect that has a share, fields weighted: a field of weight w is allowed w times the alerts."""

@@ -113,11 +113,12 @@ class Judge:
             surprise = np.zeros(len(metrics.specs))
         else:
             charts, calibration = self._fit(sensitivity)
-            metrics = metrics.aligned(charts.specs)
+            read, metrics = metrics, metrics.aligned(charts.specs)
             surprise = charts.surprise(metrics)[0]
             slow = self._follow(metrics, surprise, charts, learn=learn)
             judgement = self._conclude(window, metrics, np.maximum(surprise, slow), charts, calibration, slow > surprise)
             surprise = np.maximum(surprise, slow)
+            metrics = charts.censored(metrics, GATE).beside(read.without(charts.specs))
         if learn and sensitivity.adaptation != "frozen":
             self._learn(window, rows, metrics, surprise, judgement, sensitivity)
         return judgement
@@ -243,8 +244,6 @@ class Judge:
     def _learn(
         self, window: Window, rows: PaneRows, metrics: Table, surprise: Floats, judgement: Judgement, sensitivity: Sensitivity
     ) -> None:
-        if self._charts is not None and self.reference is not None:
-            metrics = self._charts.censored(metrics, GATE)
         odd = (metrics.specs[place].field for place in np.flatnonzero(surprise > GATE).tolist())
         suspects = frozenset(path for path in odd if path is not None)
         found = notable(metrics.specs, surprise) if len(surprise) else ()

@@ -37,8 +37,8 @@ class Level:
     weight: float
 
     @classmethod
-    def fit(cls, series: Floats) -> Level:
-        """From one surprise (-log10) a healthy window.
+    def fit(cls, series: Floats, shrink: float = SHRINK) -> Level:
+        """From one surprise (-log10) a healthy window. `shrink`: exceedances that the prior scale is worth.
 
         >>> rng = np.random.default_rng(0)
         >>> level = Level.fit(rng.exponential(0.4343, 200))
@@ -47,14 +47,14 @@ class Level:
         """
         ordered = _tame(np.sort(series))
         if not len(ordered):
-            return cls(ordered, -PRIOR_SCALE * float(np.log(SHARE)), PRIOR_SCALE, SHRINK)
+            return cls(ordered, -PRIOR_SCALE * float(np.log(SHARE)), PRIOR_SCALE, shrink)
         start = float(np.quantile(ordered, 1 - SHARE))
         over = ordered[ordered > start] - start
         seen = len(over) - int(CENSORED * len(ordered))
         if seen <= 0:
-            return cls(ordered, start, PRIOR_SCALE, SHRINK)
+            return cls(ordered, start, PRIOR_SCALE, shrink)
         total = over[:seen].sum() + (len(over) - seen) * over[seen - 1]  # type II censoring (Epstein and Sobel, 1953)
-        return cls(ordered, start, float(total + SHRINK * PRIOR_SCALE) / (seen + SHRINK), seen + SHRINK)
+        return cls(ordered, start, float(total + shrink * PRIOR_SCALE) / (seen + shrink), seen + shrink)
 
     def surprise(self, x: Floats | float) -> Floats:
         """Calibrated -log10 p of each surprise."""

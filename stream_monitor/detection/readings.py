@@ -126,6 +126,11 @@ class Table:
         """The same windows with the metrics at these places only."""
         return Table(tuple(self.specs[place] for place in places.tolist()), self.times_ms, self.first[:, places], self.second[:, places])
 
+    def without(self, specs: tuple[Spec, ...]) -> Table:
+        """The same windows without the metrics `specs`."""
+        known = set(specs)
+        return self.metrics(np.array([place for place, spec in enumerate(self.specs) if spec not in known], np.int64))
+
     def aligned(self, specs: tuple[Spec, ...]) -> Table:
         """The same windows with the metrics `specs`, in their order."""
         if specs is self.specs or specs == self.specs:

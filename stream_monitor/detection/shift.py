@@ -17,6 +17,8 @@ from stream_monitor.detection.verdict import Judgement
 
 ADAPT_AFTER = 30
 """Windows."""
+TREND = 2.0
+"""A second half with a larger trend, in standard scores, still moves."""
 QUIET_ENDS = 3
 """Quiet windows in a row that end a streak."""
 
@@ -94,4 +96,11 @@ def is_stable(values: list[float]) -> bool:
         adwin.update((value - low) / (high - low) if high > low else 0.0)
         if adwin.drift_detected:
             last = place
-    return last < len(values) // 2
+    return last < len(values) // 2 and abs(_trend(values[len(values) // 2 :])) < TREND
+
+
+def _trend(values: list[float]) -> float:
+    """Standard score of Kendall's S (Mann, 1945): positive for what rises. ADWIN is deaf to what moves slowly in few values."""
+    n = len(values)
+    s = sum((late > early) - (late < early) for place, early in enumerate(values) for late in values[place + 1 :])
+    return s / (n * (n - 1) * (2 * n + 5) / 18) ** 0.5 if n > 1 else 0.0

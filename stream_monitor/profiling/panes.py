@@ -228,7 +228,7 @@ class PaneBoard:
             "settings": [self.window_ms, self.allowed_lateness_ms, self.min_records, self.max_merge_ms],
             "partition_count": self.partition_count,
             "partitions": [[p, k.end, k.watermark_ms, k.caught_up, k.idle_ms] for p, k in sorted(self.partitions.items())],
-            "next_ms": self._next_ms, "clock_ms": self._clock_ms, "late": self._late_carry,
+            "next_ms": self._next_ms, "clock_ms": self.event_time_ms, "late": self._late_carry,
             "closed_ends": sorted(self._closed_ends.items()), "gone": sorted(self._gone),
             "panes": panes,
         }  # fmt: skip
