@@ -1,0 +1,97 @@
+"""One end-to-end run: windows are produced at the pace at which they are judged, while things happen to the processes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from confluent_kafka.admin import NewTopic
+
+from stream_monitor.cli.producing import MessageProducer
+from stream_monitor.config.settings import Settings
+from stream_monitor.streaming import clients
+from stream_monitor.streaming.profiler_process import create_topics
+from tests.end_to_end.journal import Journal
+from tests.end_to_end.plans import FIRST, WINDOW_MS, TopicPlan
+from tests.end_to_end.roles import Roles
+
+SILENCE_SECONDS = 90.0
+"""Nothing judged for so long although there is something to judge: it hangs."""
+
+
+class Run:
+    """Produces plans and hears what the installation says of them."""
+
+    def __init__(self, settings: Settings, plans: Sequence[TopicPlan], roles: Roles, *, lead: int) -> None:
+        self.settings, self.plans, self.roles, self.lead = settings, tuple(plans), roles, lead
+        self.produced: Counter[tuple[str, int]] = Counter()
+        """By topic and start of the window, ms."""
+        self.next = FIRST
+        """Number of the window to be produced next, in all topics."""
+        self._due: list[tuple[float, Callable[[], None]]] = []
+        create_topics(settings)
+        self._create_monitored()
+        self._producers = {plan.topic: MessageProducer(settings, plan.topic) for plan in plans}
+        self.journal = Journal(settings)
+
+    def close(self) -> None:
+        """Lets go of the brokers."""
+        self.journal.close()
+
+    @property
+    def records(self) -> int:
+        """Produced so far."""
+        return self.produced.total()
+
+    @property
+    def judged(self) -> int:
+        """Number of the first window that is not judged yet in some topic."""
+        return min(self.journal.judged_ms.get(plan.topic, FIRST * WINDOW_MS) for plan in self.plans) // WINDOW_MS
+
+    def produce(self, until: int, *, meanwhile: dict[int, Callable[[], None]] | None = None) -> None:
+        """Produces up to window `until`, at most `lead` ahead of what is judged; `meanwhile`: what to do before a window is produced."""
+        while self.next < until:
+            if meanwhile and self.next in meanwhile:
+                meanwhile.pop(self.next)()
+            for plan in self.plans:
+                messages = plan.messages(self.next)
+                self.produced.update((plan.topic, message.timestamp_ms // WINDOW_MS * WINDOW_MS) for message in messages)
+                self._producers[plan.topic].send(messages)
+            self.next += 1
+            self.hear(lambda: self.next - self.judged <= self.lead)
+        for producer in self._producers.values():
+            producer.flush()
+
+    def settle(self) -> None:
+        """Waits until all is judged but the last window, which is still open."""
+        self.hear(lambda: self.judged >= self.next - 1)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Does something while the run goes on."""
+        self._due.append((time.monotonic() + seconds, action))
+
+    def hear(self, enough: Callable[[], bool], *, silence: float = SILENCE_SECONDS) -> None:
+        """Hears until it is enough; fails when nothing is judged for `silence` s."""
+        heard, judged = time.monotonic(), self.judged
+        while True:
+            self.journal.hear(0.02)
+            for due in [due for due in self._due if due[0] <= time.monotonic()]:
+                self._due.remove(due)
+                due[1]()
+            if enough():
+                return
+            if self.judged != judged:
+                heard, judged = time.monotonic(), self.judged
+            self.roles.check()
+            assert time.monotonic() - heard < silence, f"nothing judged for {silence} s at window {self.judged - FIRST}:\n{self._last_words()}"
+
+    def _create_monitored(self) -> None:
+        """Topics that keep records however old they are."""
+        admin = clients.admin(self.settings)
+        new = [NewTopic(plan.topic, plan.stream.partitions, -1, config={"retention.ms": "-1"}) for plan in self.plans]
+        for made in admin.create_topics(new).values():
+            made.result(20)
+
+    def _last_words(self) -> str:
+        return "\n".join(f"--- {name}\n{self.roles.last_words(name)}" for name in self.roles.running)
