@@ -17,7 +17,7 @@ PYTEST_ARGS ?=
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: help venv demo test pytest check lint format types layers lock upgrade bench kafka build clean
+.PHONY: help venv demo test pytest check lint format types layers lock upgrade bench docs picture kafka build clean
 
 help:  ## this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -67,6 +67,13 @@ upgrade:  ## as lock, with the newest versions
 
 bench: $(STAMP)  ## speed of the core, in records/s
 	@for script in benchmarks/*speed*.py; do echo "== $$script"; $(PY) $$script; done
+
+docs: $(STAMP)  ## what is made of the code in docs/: the AsyncAPI document, the table of settings
+	@$(PY) -m stream_monitor.streaming.asyncapi > docs/asyncapi.yaml
+	@$(PY) docs/settings_table.py
+
+picture: $(STAMP)  ## the picture of the README, from a demo (two minutes)
+	@$(PY) docs/picture.py
 
 kafka: $(STAMP)  ## the jars of Apache Kafka, once, from Maven Central into .cache/
 	@if [ -d .cache/kafka-$(KAFKA_VERSION) ]; then :; \
