@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,8 @@ class Journal:
         """By topic and start of the window, ms."""
         self.alerts: dict[str, Document] = {}
         """CloudEvents by id, in the order they came."""
+        self.heard_at: dict[str, float] = {}
+        """By id, when an alert was first read (monotonic)."""
         self.statuses: list[Document] = []
         self.judged_ms: dict[str, int] = {}
         """Up to where each topic is judged."""
@@ -54,6 +57,7 @@ class Journal:
                 self.judged_ms[document["topic"]] = max(self.judged_ms.get(document["topic"], 0), ms_of(document["window"]["end"]))
             elif message.topic() == self._names.alerts:
                 self._note(self.alerts, document["id"], document)
+                self.heard_at.setdefault(document["id"], time.monotonic())
             else:
                 self.statuses.append(document)
 

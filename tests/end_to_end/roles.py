@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 LEAVING_SECONDS = 15.0
 
@@ -25,7 +26,7 @@ class Roles:
         self._topics = [argument for topic in topics for argument in ("--topic", topic)]
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def __enter__(self) -> Roles:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -38,9 +39,9 @@ class Roles:
         """Names of those that were started and not ended by us."""
         return tuple(self._running)
 
-    def start(self, name: str, *, options: Sequence[str] = ()) -> None:
+    def start(self, name: str) -> None:
         """Starts one; its log goes on in the file that it had before."""
-        command = [sys.executable, "-m", "stream_monitor", *self._arguments(name), "--set", f"worker={name}", *self._shared, *options]
+        command = [sys.executable, "-m", "stream_monitor", *self._arguments(name), "--set", f"worker={name}", *self._shared]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("STREAM_MONITOR_")}
         with self.log(name).open("ab") as log:
             self._running[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)

@@ -29,6 +29,8 @@ class Run:
         """By topic and start of the window, ms."""
         self.next = FIRST
         """Number of the window to be produced next, in all topics."""
+        self.produced_at: dict[int, float] = {}
+        """Window number -> when its last record was sent (monotonic)."""
         self._due: list[tuple[float, Callable[[], None]]] = []
         create_topics(settings)
         self._create_monitored()
@@ -58,10 +60,22 @@ class Run:
                 messages = plan.messages(self.next)
                 self.produced.update((plan.topic, message.timestamp_ms // WINDOW_MS * WINDOW_MS) for message in messages)
                 self._producers[plan.topic].send(messages)
+            self.produced_at[self.next] = time.monotonic()
             self.next += 1
             self.hear(lambda: self.next - self.judged <= self.lead)
         for producer in self._producers.values():
             producer.flush()
+
+    def start(self, *names: str) -> None:
+        """Starts processes, and waits until each has said that it is there."""
+        for name in names:
+            self.roles.start(name)
+        self.hear(lambda: set(names) <= {status["source"].partition("@")[2] for status in self.journal.said("joined")})
+
+    def restart(self, name: str, *, after: float) -> None:
+        """Kills a process, and starts it again `after` s while the run goes on."""
+        self.roles.kill(name)
+        self.later(after, lambda: self.roles.start(name))
 
     def settle(self) -> None:
         """Waits until all is judged but the last window, which is still open."""
@@ -84,7 +98,8 @@ class Run:
             if self.judged != judged:
                 heard, judged = time.monotonic(), self.judged
             self.roles.check()
-            assert time.monotonic() - heard < silence, f"nothing judged for {silence} s at window {self.judged - FIRST}:\n{self._last_words()}"
+            if time.monotonic() - heard > silence:
+                raise AssertionError(f"nothing judged for {silence} s at window {self.judged - FIRST}:\n{self._last_words()}")
 
     def _create_monitored(self) -> None:
         """Topics that keep records however old they are."""
