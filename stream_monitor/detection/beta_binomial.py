@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 
 PRIOR = 0.1
 """Pseudo-counts of each outcome: small, because most rates of a healthy field are exactly 0 or 1."""
-CLIPPED_AT, CLIPPED_MEAN = 0.95, 0.913
-"""The largest 5 % of the chi squares are clipped, lest a few faults pass for over-dispersion; what a chi square's mean is then."""
+CLIPPED = {0.99: 0.979, 0.95: 0.913}
+"""Quantile at which chi squares are clipped, lest a few faults pass for over-dispersion -> what a chi square's mean is then."""
 LN10 = 2.302585092994046
 
 
@@ -33,13 +33,13 @@ class BetaBinomial:
     beta: Floats
 
     @classmethod
-    def fit(cls, k: Floats, n: Floats) -> BetaBinomial:
-        """From the counts k of n, (windows, metrics), of healthy windows. n = 0 teaches nothing."""
+    def fit(cls, k: Floats, n: Floats, clip: float = 0.99) -> BetaBinomial:
+        """From the counts k of n, (windows, metrics), of healthy windows; `clip` 0.95 for suspicious ones. n = 0 teaches nothing."""
         k = np.nan_to_num(k)
         windows = max(len(k), 1)
         total_k, total_n = k.sum(0), n.sum(0)
         rate = (total_k + PRIOR) / (total_n + 2 * PRIOR)
-        phi = _dispersion(k, n, rate, windows)
+        phi = _dispersion(k, n, rate, windows, clip)
         mean_n = np.maximum(total_n / windows, 1.0)
         between = np.where(phi > 1.0001, (mean_n - 1) / np.maximum(phi - 1, 1e-9) - 1, np.inf)
         concentration = 1 / (1 / np.maximum(between, 2.0) + 1 / (total_n + 2 * PRIOR))
@@ -72,11 +72,11 @@ class BetaBinomial:
         return max(mean - reach * spread, 0.0), min(mean + reach * spread, 1.0)
 
 
-def _dispersion(k: Floats, n: Floats, rate: Floats, windows: int) -> Floats:
+def _dispersion(k: Floats, n: Floats, rate: Floats, windows: int, clip: float) -> Floats:
     """Variance between windows over the binomial one, at least 1."""
     chi = (k - n * rate) ** 2 / np.maximum(n * rate * (1 - rate), 1e-12)
-    clipped = np.minimum(chi, np.quantile(chi, CLIPPED_AT, axis=0)) if len(chi) else chi
-    phi = clipped.sum(0) / max(windows - 1, 1) / CLIPPED_MEAN
+    clipped = np.minimum(chi, np.quantile(chi, clip, axis=0)) if len(chi) else chi
+    phi = clipped.sum(0) / max(windows - 1, 1) / CLIPPED[clip]
     events = np.minimum(k.sum(0), (n - k).sum(0).clip(0) + windows)
     events = np.minimum(events, windows)
     phi = 1 + np.maximum(phi - 1, 0) * events / (events + 10.0)

@@ -16,15 +16,15 @@ Floats = NDArray[np.float64]
 class Charts:
     """Limits of every metric, learned from the windows of a table."""
 
-    def __init__(self, history: Table) -> None:
+    def __init__(self, history: Table, clip: float = 0.99) -> None:
         self.specs = history.specs
         self._places = {tail: history.columns(tail) for tail in Tail}
         self._one_sided = np.array([spec.one_sided for spec in history.specs], np.bool_)
         self._costs = run_costs(history)[self._places[Tail.ENERGY]]
         floors = np.array([spec.floor for spec in history.specs])
         rates, levels, energies = (self._places[tail] for tail in Tail)
-        self.rates = BetaBinomial.fit(history.first[:, rates], history.second[:, rates])
-        self.levels = RobustT.fit(history.first[:, levels], floors[levels])
+        self.rates = BetaBinomial.fit(history.first[:, rates], history.second[:, rates], clip)
+        self.levels = RobustT.fit(history.first[:, levels], history.second[:, levels], history.times_ms, floors[levels])
         self.energies = Exponential.fit(history.first[:, energies] * self._costs)
 
     def surprise(self, windows: Table) -> Floats:
@@ -32,7 +32,8 @@ class Charts:
         rates, levels, energies = (self._places[tail] for tail in Tail)
         out = np.zeros(windows.first.shape)
         out[:, rates] = self.rates.surprise(windows.first[:, rates], windows.second[:, rates], self._one_sided[rates])
-        out[:, levels] = self.levels.surprise(windows.first[:, levels], self._one_sided[levels])
+        x, n = windows.first[:, levels], windows.second[:, levels]
+        out[:, levels] = self.levels.surprise(x, n, windows.times_ms, self._one_sided[levels])
         out[:, energies] = self.energies.surprise(windows.first[:, energies] * self._costs)
         return out
 
@@ -42,18 +43,19 @@ class Charts:
         out = np.zeros(windows.first.shape, np.bool_)
         with np.errstate(invalid="ignore", divide="ignore"):
             out[:, rates] = windows.first[:, rates] / windows.second[:, rates] > self.rates.alpha / (self.rates.alpha + self.rates.beta)
-            out[:, levels] = windows.first[:, levels] > self.levels.center
+            x, n = windows.first[:, levels], windows.second[:, levels]
+            out[:, levels] = self.levels.standard(x, n, windows.times_ms) > self.levels.center
             out[:, energies] = windows.first[:, energies] * self._costs > self.energies.start
         return out
 
-    def expected(self, metric: int, n: float) -> tuple[float, float]:
-        """Central 99 % range of the metric at place `metric`, in a window of n."""
+    def expected(self, metric: int, n: float, time_ms: int) -> tuple[float, float]:
+        """Central 99 % range of the metric at place `metric`, in a window of n that begins at a time."""
         tail = self.specs[metric].tail
         place = int(np.searchsorted(self._places[tail], metric))
         if tail == Tail.RATE:
             return self.rates.expected(place, n)
         if tail == Tail.LEVEL:
-            return self.levels.expected(place)
+            return self.levels.expected(place, n, time_ms)
         low, high = self.energies.expected(place)
         return low / float(self._costs[place]), high / float(self._costs[place])
 
@@ -63,7 +65,8 @@ class Charts:
         rates, levels, energies = (self._places[tail] for tail in Tail)
         least, most = self.energies.limits(gate)
         for places, (low, high) in (
-            (rates, self.rates.limits(windows.second[:, rates], gate)), (levels, self.levels.limits(gate)),
+            (rates, self.rates.limits(windows.second[:, rates], gate)),
+            (levels, self.levels.limits(windows.second[:, levels], windows.times_ms, gate)),
             (energies, (least / self._costs, most / self._costs)),
         ):
             first[:, places] = np.clip(first[:, places], low, high)

@@ -19,7 +19,9 @@ Floats = NDArray[np.float64]
 FOLDS = 5
 TRIM_CHANCE = 0.01
 TRIM_ROUNDS = 3
-TRIM_MOST = 0.2
+RARE = 0.08
+"""Faults are rare: a field that surprises in more of the windows has a habit, not a fault, and must teach it."""
+SUSPICIOUS_CLIP = 0.95
 
 
 def blocks(windows: int, folds: int = FOLDS) -> NDArray[np.int64]:
@@ -27,28 +29,35 @@ def blocks(windows: int, folds: int = FOLDS) -> NDArray[np.int64]:
     return np.arange(windows) * min(folds, max(windows, 1)) // max(windows, 1)
 
 
-def cross_fit(history: Table, healthy: NDArray[np.bool_], folds: NDArray[np.int64]) -> Floats:
+def cross_fit(history: Table, healthy: NDArray[np.bool_], folds: NDArray[np.int64], clip: float = 0.99) -> Floats:
     """(windows, metrics) -log10 p of every window, judged by charts of the healthy windows of the other blocks."""
     out = np.zeros(history.first.shape)
     for fold in np.unique(folds):
         others = healthy & (folds != fold)
         if others.sum() >= 2:
-            out[folds == fold] = Charts(history.rows(others)).surprise(history.rows(folds == fold))
+            out[folds == fold] = Charts(history.rows(others), clip).surprise(history.rows(folds == fold))
     return out
 
 
 def trim(history: Table, folds: NDArray[np.int64]) -> tuple[Floats, NDArray[np.bool_]]:
     """Cross-fitted surprises, and which windows are healthy enough to teach."""
     healthy = np.ones(len(history), np.bool_)
-    surprise = cross_fit(history, healthy, folds)
     for _ in range(TRIM_ROUNDS):
-        worst = surprise.max(1, initial=0.0)
-        limit = -np.log10(TRIM_CHANCE / max(surprise.shape[1] * len(history), 1))
-        suspects = np.flatnonzero(healthy & (worst > limit))
-        most = int(TRIM_MOST * len(history))
-        suspects = suspects[np.argsort(-worst[suspects], kind="stable")][:most]
-        if not len(suspects):
+        surprise = cross_fit(history, healthy, folds, SUSPICIOUS_CLIP)
+        faulty = _rarely_wild(history, surprise) & healthy
+        if not faulty.any():
             break
-        healthy[suspects] = False
-        surprise = cross_fit(history, healthy, folds)
-    return surprise, healthy
+        healthy &= ~faulty
+    return cross_fit(history, healthy, folds), healthy
+
+
+def _rarely_wild(history: Table, surprise: Floats) -> NDArray[np.bool_]:
+    """Windows in which a field surprises beyond a Bonferroni limit, though it hardly ever does."""
+    limit = -np.log10(TRIM_CHANCE / max(surprise.size, 1))
+    wild = surprise > limit
+    fields: dict[str | None, NDArray[np.bool_]] = {}
+    for place in np.flatnonzero(wild.any(0)).tolist():
+        path = history.specs[place].field
+        fields[path] = fields.get(path, np.zeros(len(history), np.bool_)) | wild[:, place]
+    rare = [windows for windows in fields.values() if windows.sum() <= max(RARE * len(history), 1)]
+    return np.logical_or.reduce(rare) if rare else np.zeros(len(history), np.bool_)

@@ -108,9 +108,9 @@ def _read_distribution(readings: Readings, field: FieldStructure, known: FieldPr
     mean = share @ score
     spread = sqrt(max(share @ score**2 - mean**2, 0.0))
     for name, x in (
-        ("rank_mean", sqrt(n) * mean), ("rank_spread", log(spread + 1e-3)), ("rank_kurtosis", log(share @ score**4 + 1e-3)),
+        ("rank_mean", mean), ("rank_spread", log(spread + 1e-3)), ("rank_kurtosis", log(share @ score**4 + 1e-3)),
     ):
-        readings.level(Aspect.INTEGRITY, field.path, name, x if n > 2 else np.nan, n, Layer.VALUE, floor=0.01)
+        readings.level(Aspect.INTEGRITY, field.path, name, x if n > 2 else np.nan, n, Layer.VALUE, floor=0.001)
 
 
 def _read_moments(readings: Readings, path: str, sums: NDArray[np.int64]) -> None:
@@ -118,5 +118,5 @@ def _read_moments(readings: Readings, path: str, sums: NDArray[np.int64]) -> Non
     mean, square = (sums[1] / FIXED_POINT / n, sums[2] / FIXED_POINT / n) if n else (0.0, 0.0)
     spread = sqrt(max(square - mean**2, 0.0))
     nothing = n < 3
-    readings.level(Aspect.INTEGRITY, path, "mean", np.nan if nothing else sqrt(n) * asinh(5 * mean), n, Layer.VALUE, floor=0.01)
+    readings.level(Aspect.INTEGRITY, path, "mean", np.nan if nothing else asinh(5 * mean), n, Layer.VALUE, floor=0.001)
     readings.level(Aspect.INTEGRITY, path, "spread", np.nan if nothing else log(spread + 1e-3), n, Layer.VALUE, floor=0.01)

@@ -73,7 +73,7 @@ def readable(specs: Sequence[Spec], surprise: Floats, place: int) -> int:
 def _told(spec: Spec, metrics: Table, place: int, charts: ScopedCharts, reference: Reference | None) -> tuple[float, tuple[float, float]]:
     """Value and expected range in readable units."""
     x, n = float(metrics.first[0, place]), float(metrics.second[0, place])
-    low, high = charts.expected(place, n)
+    low, high = charts.expected(place, n, int(metrics.times_ms[0]))
     if spec.name == "records":  # x is the error of a forecast on the scale of 2 sqrt(records)
         forecast = 2 * sqrt(n) - x
         return n, (max(forecast + low, 0.0) ** 2 / 4, max(forecast + high, 0.0) ** 2 / 4)
@@ -90,7 +90,7 @@ def _natural(spec: Spec, x: float, n: float, reference: Reference | None) -> flo
         return in_units(spec.name, x, n)
     center, scale = field
     if spec.name == "mean":
-        return center + scale * sinh(min(max(x / sqrt(n), -20.0), 20.0)) / 5
+        return center + scale * sinh(min(max(x, -20.0), 20.0)) / 5
     return scale * max(exp(min(x, 60.0)) - 1e-3, 0.0)
 
 

@@ -32,9 +32,11 @@ LEAST_WINDOWS = 30
 """Fewer give no scale for the scores: then these charts are silent."""
 FOLLOWED = frozenset({
     "parse_error", "absent", "null", "empty", "disguised", "unseen_value", "length_mean", "duplicate_rows", "repeated_values",
-    "mean", "spread", "rank_mean", "records", "late", "disordered", "delay", "joint_low",
+    "mean", "spread", "rank_mean", "late", "disordered", "delay",
 })
 """Metrics that a slow fault moves, one or two a kind of fault: following all of them would only add chance alarms."""
+HIGH_SUM = 2.4
+"""90 % quantile of the larger of two CUSUMs of independent standard normal scores."""
 LN10 = 2.302585092994046
 
 
@@ -55,10 +57,14 @@ class Lasting:
     low: Floats = field(default_factory=lambda: np.zeros(0))
     doubt: float = 0.0
     """Standard error of the centres."""
+    stretch: Floats = field(default_factory=lambda: np.zeros(0))
+    """How much further than independent scores these charts wander on healthy data; at least 1."""
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.center):
             self.mean, self.high, self.low = (np.zeros(len(self.center)) for _ in range(3))
+        if len(self.stretch) != len(self.center):
+            self.stretch = np.ones(len(self.center))
 
     def aligned(self, places: NDArray[np.int64]) -> Lasting:
         """For metrics in another order: `places` of each in this one, -1 for new ones, which are silent."""
@@ -68,18 +74,18 @@ class Lasting:
             return np.where(new, nothing, array[places]) if len(array) else np.full(len(places), nothing)
 
         zero = [moved(array, 0.0) for array in (self.center, self.mean, self.high, self.low)]
-        return Lasting(zero[0], moved(self.scale, np.inf), zero[1], zero[2], zero[3], self.doubt)
+        return Lasting(zero[0], moved(self.scale, np.inf), zero[1], zero[2], zero[3], self.doubt, moved(self.stretch, 1.0))
 
     def to_state(self) -> list[Any]:
         """What msgpack can write."""
-        return [[array_bytes(array) for array in (self.center, self.scale, self.mean, self.high, self.low)], self.doubt]
+        return [[array_bytes(array) for array in (self.center, self.scale, self.mean, self.high, self.low, self.stretch)], self.doubt]
 
     @classmethod
     def from_state(cls, state: list[Any]) -> Lasting:
         """Inverse of `to_state`."""
         arrays, doubt = state
-        center, scale, mean, high, low = (read_array(data, np.float64) for data in arrays)
-        return cls(center, scale, mean, high, low, doubt)
+        center, scale, mean, high, low, stretch = (read_array(data, np.float64) for data in arrays)
+        return cls(center, scale, mean, high, low, doubt, stretch)
 
     @classmethod
     def fit(cls, history: Floats, followed: NDArray[np.bool_]) -> Lasting:
@@ -100,16 +106,31 @@ class Lasting:
 
     def surprises(self) -> tuple[Floats, Floats]:
         """-log10 p now of the EWMA and of the CUSUM."""
-        spread = (WEIGHT / (2 - WEIGHT)) ** 0.5
-        ewma = -(log_ndtr(-np.maximum(np.abs(self.mean) - self.doubt, 0.0) / spread) / LN10 + 0.30103)
-        cusum = np.maximum(self.high, self.low) * 2 * ALLOWANCE / LN10 - 0.30103
+        return self.judged(self.mean, np.maximum(self.high, self.low))
+
+    def judged(self, mean: Floats, total: Floats) -> tuple[Floats, Floats]:
+        """-log10 p of values of the EWMA and of the CUSUM."""
+        spread = (WEIGHT / (2 - WEIGHT)) ** 0.5 * self.stretch
+        ewma = -(log_ndtr(-np.maximum(np.abs(mean) - self.doubt, 0.0) / spread) / LN10 + 0.30103)
+        cusum = total / self.stretch**2 * 2 * ALLOWANCE / LN10 - 0.30103
         return np.maximum(ewma, 0.0), np.maximum(cusum, 0.0)
+
+    def learn_memory(self, means: Floats, sums: Floats) -> None:
+        """Scores that depend on the ones before make both charts wander further: learn how much from their own history."""
+        if len(means) < LEAST_WINDOWS:
+            return
+        spread = (WEIGHT / (2 - WEIGHT)) ** 0.5
+        wander = means.std(0) / spread
+        drift = np.sqrt(np.maximum(np.quantile(sums, 0.9, axis=0) / HIGH_SUM, 0.0))
+        self.stretch = np.maximum(np.maximum(wander, drift), 1.0)
 
 
 def run(history: Floats, surprise: Floats, followed: NDArray[np.bool_], gate: float) -> tuple[Lasting, Floats]:
     """Charts after going through the scores (windows, metrics) of history in order, and their surprise at each window."""
     chart = Lasting.fit(history, followed)
-    out = np.zeros(history.shape)
+    out, means, sums = (np.zeros(history.shape) for _ in range(3))
     for place, z in enumerate(history):
         out[place] = chart.update(z, surprise[place] > gate)
-    return chart, out
+        means[place], sums[place] = chart.mean, np.maximum(chart.high, chart.low)
+    chart.learn_memory(means, sums)
+    return chart, np.maximum(*chart.judged(means, sums)) if len(out) else out

@@ -20,7 +20,8 @@ SHARE = 0.2
 CENSORED = 0.05
 WILD = 8.0
 """A window whose surprise lies so many robust scales above the tail's start is no healthy one (e^-8 on an exponential tail)."""
-MOST_WILD = 0.3
+MOST_WILD = 0.1
+"""Share of wild windows up to which they are taken for faults."""
 SHRINK = 6.0
 PRIOR_SCALE = 0.4343
 """1 / ln 10: the scale if the surprise were the -log10 of an honest p-value."""
@@ -75,11 +76,11 @@ class Level:
 
 
 def _tame(ordered: Floats) -> Floats:
-    """A sorted series without its wild end, of which at most 30 % are left out."""
+    """A sorted series without its wild end, if that is rare; else with it: what happens often is no fault."""
     if not len(ordered):
         return ordered
-    # Quantiles far enough down that MOST_WILD faults don't reach them; of an exponential body they are ln(1.5) scales apart.
+    # Quantiles far enough down that faults don't reach them; of an exponential body they are ln(1.5) scales apart.
     low, high = np.quantile(ordered, (0.4, 0.6)).tolist()
     spread = max(PRIOR_SCALE, (high - low) / float(np.log(1.5)))
     wild = int((ordered > high + WILD * spread).sum())
-    return ordered[: len(ordered) - min(wild, int(MOST_WILD * len(ordered)))]
+    return ordered[: len(ordered) - wild] if wild <= MOST_WILD * len(ordered) else ordered

@@ -44,7 +44,8 @@ TRACKED = BINS - 4
 TRACKED_PATTERNS = 8
 CLOSED_VALUES, CLOSED_NUMBERS, CLOSED_SINGLES = 400, 100, 0.2
 """A closed vocabulary has few values, few of them rare in a pane; numbers only if they are few and mostly whole."""
-REPEATING_SINGLES = 0.5
+REPEATING_SINGLES = 0.9
+"""Share of values that occur once in a pane, below which repeats say more of the number of records than of a fault."""
 HUGE = 1e100
 KNOWN_VALUES = 8192
 """Healthy values remembered a field."""

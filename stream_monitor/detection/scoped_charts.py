@@ -43,12 +43,12 @@ class ScopedCharts:
             out[:, places] = charts.above(windows.metrics(places))
         return out
 
-    def expected(self, metric: int, n: float) -> tuple[float, float]:
-        """Central 99 % range of the metric at place `metric`, in a window of n; NaN where there is no chart yet."""
+    def expected(self, metric: int, n: float, time_ms: int) -> tuple[float, float]:
+        """Central 99 % range of the metric at place `metric`, in a window of n at a time; NaN where there is no chart yet."""
         for places, charts in self._scopes:
             place = int(np.searchsorted(places, metric))
             if place < len(places) and places[place] == metric:
-                return charts.expected(place, n)
+                return charts.expected(place, n, time_ms)
         return float("nan"), float("nan")
 
     def censored(self, windows: Table, gate: float) -> Table:

@@ -50,7 +50,7 @@ _SCALES: dict[str, Scale] = {
     "longest_run": lambda x, n: x + 1,  # records
     "ks": lambda x, n: math.sqrt(max(x, 0.0) / (2 * n)),  # distance, 0..1
     "categories_jsd": lambda x, n: x / (4 * n),  # nats a value
-    "rank_mean": lambda x, n: x / math.sqrt(n),  # mean normal score
+    "rank_mean": lambda x, n: x,  # mean normal score
     "rank_spread": lambda x, n: _above(x, 1e-3),
     "rank_kurtosis": lambda x, n: _above(x, 1e-3),
     "correlation": lambda x, n: math.tanh(x),

@@ -32,7 +32,9 @@ MEMORY = 0.995
 PRIOR_WINDOWS = 5.0
 """The autoregression is taken to be 0 with the weight of so many windows of the usual error: a trend must be followed within minutes."""
 CLIP = 4.0
-"""Errors teach up to this many mean absolute errors."""
+"""Errors teach up to this many mean absolute errors ..."""
+KNOWN = 2.5
+"""... where a slot was visited so often; before, nobody knows what is usual on a Sunday night."""
 
 
 @dataclass(slots=True)
@@ -86,7 +88,8 @@ class VolumeForecast:
         self.last, self.last_ms = error, start_ms
         fade = 0.98 if self.windows > 20 else 0.8
         self.spread = max(fade * self.spread + (1 - fade) * abs(miss), 0.02)
-        self._visit(self._slot(start_ms), expected + miss)
+        slot = self._slot(start_ms)
+        self._visit(slot, expected + miss if self.weight[slot] >= KNOWN else y)
         self.windows += 1
 
     def _slot(self, at_ms: int) -> int:
