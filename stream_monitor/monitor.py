@@ -20,7 +20,7 @@ from stream_monitor.config.commands import Command
 from stream_monitor.config.sensitivity import Sensitivity, parse_sensitivity
 from stream_monitor.detection.judge import Judge
 from stream_monitor.detection.judge_state import judge_sections, restore_judge
-from stream_monitor.detection.verdict import Finding, Judgement
+from stream_monitor.detection.verdict import Aspect, Finding, Judgement
 from stream_monitor.errors import FormatError, SensitivityError
 from stream_monitor.profiling.codec import MALFORMED_STATE, seal, unseal
 from stream_monitor.profiling.delta import Delta
@@ -143,7 +143,11 @@ class TopicMonitor:
         if self._history is None or run != self._run:
             return Outcome()
         windows, self._history, self._run = self._history.close_all(silent=False), None, None
-        outcome = self._judge(windows, sensitivity, None, backfill=True)
+        before = self.reference
+        with self.judge.training_once():
+            outcome = self._judge(windows, sensitivity, None, backfill=True)
+        if self.reference is not before:
+            self._tell_reference(outcome)
         outcome.verdicts.clear()
         outcome.closed.clear()
         return outcome
@@ -184,8 +188,10 @@ class TopicMonitor:
         before = self.reference
         for window in windows:
             quiet = sensitivity.muted(window.start_ms) or sensitivity.muted(window.end_ms - 1)
-            learn = not quiet and (backfill or self._history is None)
-            judgement = self.judge.judge(window, sensitivity, learn=learn)
+            partial = window.is_partial and not backfill
+            learn = not quiet and not partial and (backfill or self._history is None)
+            # What came before we began to read would look like a loss.
+            judgement = self.judge.judge(window, sensitivity.without(Aspect.VOLUME) if partial else sensitivity, learn=learn)
             changes = tuple(self.incidents.update(judgement, sensitivity, backfill=backfill))
             if self.judge.absorbed:
                 changes += self._absorb(self.judge.absorbed, outcome)
@@ -193,11 +199,15 @@ class TopicMonitor:
             outcome.changes += changes
             outcome.closed.append((judgement, changes))
             self._now_ms = max(self._now_ms, window.end_ms)
-        if self.reference is not None and self.reference is not before:
+        if self.reference is not before:
+            self._tell_reference(outcome)
+        return outcome
+
+    def _tell_reference(self, outcome: Outcome) -> None:
+        if self.reference is not None:
             outcome.reference = self.reference
             told = f"{self.topic}: reference {self.reference.version}, from {len(self.judge.memory)} windows"
             outcome.statuses.append({"event": "baseline.changed", "message": told})
-        return outcome
 
     def _absorb(self, fields: frozenset[str | None], outcome: Outcome) -> tuple[IncidentChange, ...]:
         """A shift has become the new normal: its incidents end, and it is announced."""

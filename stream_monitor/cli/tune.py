@@ -42,7 +42,7 @@ def tune(
     reject: Annotated[str | None, typer.Option("--reject", help="This incident is never normal: id, or current.", metavar="ID")] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Forget what was learned of the topic.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print what is in force, as JSON.")] = False,
-    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the acknowledgement.", metavar="S")] = 15.0,
+    wait: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the acknowledgement.", metavar="S")] = 60.0,
 ) -> None:
     """Changes the sensitivity of a topic from its next window on. A value of `default` takes a key out.
 

@@ -35,8 +35,8 @@ def findings(
         middle = (expected[0] + expected[1]) / 2
         samples, partitions = witnesses.of(spec, more=observed > middle)
         out.append(Finding(
-            aspect=cause.aspect, field=cause.field, detector=cause.detector or spec.detector, metric=spec.name, observed=observed,
-            expected=expected, return_period_days=max(aspects.get(cause.aspect, 0.0), aspects.get(spec.aspect, 0.0)),
+            aspect=cause.aspect, field=cause.field, detector=cause.detector or spec.detector, metric=_name(spec, cause.field),
+            observed=observed, expected=expected, return_period_days=max(aspects.get(cause.aspect, 0.0), aspects.get(spec.aspect, 0.0)),
             share=abs(observed - middle) if spec.tail == Tail.RATE else nan, partitions=partitions, samples=samples,
         ))
     return tuple(out)
@@ -68,6 +68,13 @@ def readable(specs: Sequence[Spec], surprise: Floats, place: int) -> int:
         and surprise[i] >= READABLE * surprise[place]
     ]
     return max(rates, key=lambda i: surprise[i], default=place)
+
+
+def _name(spec: Spec, path: str | None) -> str:
+    """The metric's name as seen from the field blamed: a relation names the other end."""
+    if spec.other is None or path != spec.other:
+        return spec.name
+    return f"{spec.name.split(':')[0]}:{spec.field}"
 
 
 def _told(spec: Spec, metrics: Table, place: int, charts: ScopedCharts, reference: Reference | None) -> tuple[float, tuple[float, float]]:

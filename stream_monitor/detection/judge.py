@@ -9,6 +9,8 @@ re-trained on a geometric schedule (training.py). Pure: no clock, no randomness 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from math import exp, log10
 
@@ -53,6 +55,7 @@ SIGHTED_SHARE = 0.05
 """A field seen in fewer windows is still unknown: one renamed field in history must not become healthy."""
 EXACT_EXPONENT = 300.0
 """Return periods beyond 10^300 days are squeezed below the largest float, in order."""
+NEVER = 2**62
 READY = 30
 """Windows of history from which limits are no longer called wide."""
 
@@ -122,6 +125,17 @@ class Judge:
         if learn and sensitivity.adaptation != "frozen":
             self._learn(window, rows, metrics, surprise, judgement, sensitivity)
         return judgement
+
+    @contextmanager
+    def training_once(self) -> Iterator[None]:
+        """While many past windows are judged: trains once, at the end, instead of again and again as they come."""
+        due, self.train_at = self.train_at, NEVER
+        try:
+            yield
+        finally:
+            self.train_at = due
+        if self.judged >= due and self.memory.windows:
+            self._train(self.memory.windows[-1].start_ms + self.window_ms)
 
     def accept(self, fields: frozenset[str | None], since_ms: int, now_ms: int) -> None:
         """Take what `fields` do since `since_ms` as the new normal, and train anew."""

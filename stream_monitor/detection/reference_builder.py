@@ -47,6 +47,8 @@ CLOSED_VALUES, CLOSED_NUMBERS, CLOSED_SINGLES = 400, 100, 0.2
 REPEATING_SINGLES = 0.9
 """Share of values that occur once in a pane, below which repeats say more of the number of records than of a fault."""
 HUGE = 1e100
+LEAST_PANES, COUNTING = 5, 0.95
+"""Rank correlation of a field's pane medians with time, from which it is a counter; of at least so many panes."""
 KNOWN_VALUES = 8192
 """Healthy values remembered a field."""
 TREE_ROWS, JOINT_ROWS, SCREEN_ROWS = 20_000, 12_000, 8_000
@@ -100,7 +102,7 @@ def _field_structure(path: str, pool: Pool, patterns: Mapping[int, str]) -> Fiel
     column = pool.columns[path].take(np.flatnonzero(pool.teaches(path)))
     present = column.kinds > Kind.NULL
     numbers = column.numbers[_is_number(column)]
-    numeric = len(numbers) > 0.5 * present.sum()
+    numeric = len(numbers) > 0.5 * present.sum() and not _is_counter(path, pool)
     hashes, counts = np.unique(column.hashes[present], return_counts=True)
     closed = _is_closed(path, pool, column, len(hashes), numeric)
     top = _top(hashes, counts, TRACKED)
@@ -129,6 +131,17 @@ def _is_number(column: Column) -> NDArray[np.bool_]:
     """Numbers that teach: finite, and small enough to be squared and summed."""
     with np.errstate(invalid="ignore"):
         return np.asarray(((column.kinds == Kind.INT) | (column.kinds == Kind.FLOAT)) & (np.abs(column.numbers) <= HUGE))
+
+
+def _is_counter(path: str, pool: Pool) -> bool:
+    """Numbers that only ever grow (or fall) from pane to pane, as counters and clocks do: where they are now is no surprise."""
+    column, teaches = pool.columns[path], pool.teaches(path)
+    kept = _is_number(column) & teaches
+    medians = np.array([np.median(x) for pane in range(pool.panes) if len(x := column.numbers[kept & (pool.pane == pane)])])
+    if len(medians) < LEAST_PANES:
+        return False
+    order = np.argsort(np.argsort(medians, kind="stable"), kind="stable")
+    return bool(abs(np.corrcoef(order, np.arange(len(order)))[0, 1]) > COUNTING) and len(np.unique(medians)) > len(medians) // 2
 
 
 def _is_closed(path: str, pool: Pool, column: Column, distinct: int, numeric: bool) -> bool:
