@@ -85,6 +85,15 @@ class Sensitivity:
             self._weights[key] = self.aspect_weight(aspect) * self._field_weight(aspect, field)
         return self._weights[key]
 
+    def without(self, aspect: str) -> Sensitivity:
+        """The same with an aspect off.
+
+        >>> Sensitivity().without("volume").aspect_weight("volume")
+        0.0
+        """
+        weights = msgspec.structs.replace(_or(self.document.aspects, AspectWeights()), **{str(aspect): 0.0})
+        return Sensitivity(msgspec.structs.replace(self.document, aspects=weights))
+
     def muted(self, at_ms: int) -> str | None:
         """Why the topic is quiet at that time (ms since the epoch): the reason of its mute or planned window; None when it is not."""
         mute = self.document.mute

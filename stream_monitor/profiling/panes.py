@@ -12,7 +12,7 @@ apart in a profile, so the delta is refused as a whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -209,8 +209,10 @@ class PaneBoard:
 
     def _closed(self, gathered: Gathering) -> Window:
         window = gathered.window({partition: known.watermark_ms for partition, known in self.partitions.items()})
+        if self._next_ms is None and any(source.start > 0 for source in window.sources):
+            window = replace(window, is_partial=True)
         if self._late_carry:
-            window = _with_late(window, self._late_carry)
+            window = replace(window, profile=window.profile.counting_late(self._late_carry))
             self._late_carry = 0
         for start in [start for start in self._panes if start < window.end_ms]:
             del self._panes[start]
@@ -255,8 +257,3 @@ class PaneBoard:
 
 def _anomaly(kind: AnomalyKind, source: SourceRange, text: str) -> Anomaly:
     return Anomaly(kind, source.partition, source.start, source.end, f"offsets [{source.start}, {source.end}): {text}")
-
-
-def _with_late(window: Window, late: int) -> Window:
-    profile = window.profile.counting_late(late)
-    return Window(window.start_ms, window.end_ms, profile, window.sources)

@@ -24,6 +24,8 @@ class Window:
     """Sealed."""
     sources: tuple[SourceRange, ...]
     """By partition, the offsets between which the window's records lie, and the watermark at its closing."""
+    is_partial: bool = False
+    """Reading began in its middle: some of its records came before."""
 
 
 @dataclass(slots=True, eq=False)

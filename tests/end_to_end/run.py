@@ -10,6 +10,7 @@ from confluent_kafka.admin import NewTopic
 
 from stream_monitor.cli.producing import MessageProducer
 from stream_monitor.config.settings import Settings
+from stream_monitor.evaluation.messages import Message
 from stream_monitor.streaming import clients
 from stream_monitor.streaming.profiler_process import create_topics
 from tests.end_to_end.journal import Journal
@@ -57,12 +58,19 @@ class Run:
             if meanwhile and self.next in meanwhile:
                 meanwhile.pop(self.next)()
             for plan in self.plans:
-                messages = plan.messages(self.next)
-                self.produced.update((plan.topic, message.timestamp_ms // WINDOW_MS * WINDOW_MS) for message in messages)
-                self._producers[plan.topic].send(messages)
+                self.send(plan, plan.messages(self.next))
             self.produced_at[self.next] = time.monotonic()
             self.next += 1
             self.hear(lambda: self.next - self.judged <= self.lead)
+        self.flush()
+
+    def send(self, plan: TopicPlan, messages: Sequence[Message]) -> None:
+        """Produces messages, without waiting for anything."""
+        self.produced.update((plan.topic, message.timestamp_ms // WINDOW_MS * WINDOW_MS) for message in messages)
+        self._producers[plan.topic].send(messages)
+
+    def flush(self) -> None:
+        """Waits until the brokers have all that was sent."""
         for producer in self._producers.values():
             producer.flush()
 
