@@ -154,7 +154,6 @@ def test_a_restored_monitor_has_the_same_future_to_the_bit():
         assert section == "topic" or blob == other.core.snapshot_sections(open_panes=True)[section]
 
 
-@pytest.mark.xfail(strict=True, reason="the clock in the state of the panes depends on when it was last asked for")
 def test_a_restored_monitor_has_the_same_state_to_the_bit():
     one, other = Monitor.restore(learned()), Monitor.restore(learned())
     for values, times in FUTURE[:2]:

@@ -8,7 +8,7 @@ N = 400
 KNOWN = [
     ("records", 2 * math.sqrt(120), 120), ("delay", math.log(2500 + 10), 2500), ("length_spread", 0.5 * math.log(4**2 + 0.0025), 4),
     ("distinct", 50.0, 0.5), ("singles", 25.0, 0.25), ("longest_run", 11, 12),
-    ("ks", 2 * N * 0.31**2, 0.31), ("categories_jsd", 4 * N * 0.02, 0.02), ("rank_mean", math.sqrt(N) * -0.7, -0.7),
+    ("ks", 2 * N * 0.31**2, 0.31), ("categories_jsd", 4 * N * 0.02, 0.02), ("rank_mean", -0.7, -0.7),
     ("rank_spread", math.log(1.4 + 1e-3), 1.4), ("rank_kurtosis", math.log(3 + 1e-3), 3),
     ("correlation:amount", math.atanh(0.9), 0.9), ("residual_raw", 0.5 * math.log(2**2 + 1e-3), 2),
     ("trees_chi", math.log(0.4 + 1e-9), 0.4), ("null", 0.21, 0.21), ("value_scan", 17.0, 17.0),
