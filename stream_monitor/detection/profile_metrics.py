@@ -55,8 +55,10 @@ def _read_records(readings: Readings, profile: Profile, well_formed: int, known:
     readings.level(Aspect.VOLUME, None, "records", volume_error, profile.records, Layer.RECORD, floor=0.3)
     timing = profile.timing
     total = profile.records + timing.late
-    for name, count in (("late", timing.late), ("future", timing.future), ("disordered", timing.disordered)):
-        readings.rate(Aspect.TIMELINESS, None, name, count, total, Layer.RECORD, one_sided=True)
+    for name, count, layer in (  # late records leave a gap in their window; disorder breaks nothing else
+        ("late", timing.late, Layer.RECORD), ("future", timing.future, Layer.RECORD), ("disordered", timing.disordered, Layer.FLOW),
+    ):
+        readings.rate(Aspect.TIMELINESS, None, name, count, total, layer, one_sided=True)
     delay = log(max(timing.delay_quantile(0.5), 0.0) + 10.0) if timing.delays_known else NAN
     readings.level(Aspect.TIMELINESS, None, "delay", delay, total, Layer.FLOW, floor=0.1, one_sided=True)
 
