@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from stream_monitor.evaluation.demo_plan import Planting
 from stream_monitor.streaming.inbox import profiles_partition
 from tests.apache_kafka.cluster import KafkaCluster
 from tests.end_to_end.checks import catches
-from tests.end_to_end.journal import committed_deltas
+from tests.end_to_end.journal import committed_deltas, ms_of
 from tests.end_to_end.plans import FIRST, WINDOW_MS, SomeFields, TopicPlan, orders_stream
 from tests.end_to_end.roles import Roles
 from tests.end_to_end.run import Run
@@ -37,8 +38,8 @@ class Start:
     run: Run
     before: int
     """Records of the first live window that came before the profiler."""
-    learned: int
-    """Records in the back-filled deltas."""
+    learned: dict[int, int]
+    """Pane -> records in the back-filled deltas."""
     read: int
     """Records in the others."""
 
@@ -65,11 +66,14 @@ def start(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
         run.settle()
         roles.kill(owner(run))
         run.produce(FIRST + HISTORY + LIVE)
-        run.hear(lambda: run.judged >= FIRST + HISTORY + LIVE, silence=120)
+        run.hear(lambda: any(at_ms >= plan.end * WINDOW_MS for _, at_ms in run.journal.verdicts), silence=120)
+        run.hear(lambda: any(ms_of(alert["data"]["window"]["start"]) >= plan.end * WINDOW_MS for alert in run.journal.alerts.values()))
         roles.leave()
         run.journal.hear(0.5)
-        sums = [sum(delta.profile.records for delta in committed_deltas(settings, kind)) for kind in (b"backfill", b"delta")]
-        yield Start(run, len(halves), *sums)
+        learned = Counter[int]()
+        for delta in committed_deltas(settings, b"backfill"):
+            learned[delta.pane_start_ms] += delta.profile.records
+        yield Start(run, len(halves), dict(learned), sum(delta.profile.records for delta in committed_deltas(settings)))
         run.close()
 
 
@@ -81,13 +85,12 @@ def owner(run: Run) -> str:
     return str(source.partition("@")[2])
 
 
-def test_all_whole_panes_of_the_past_are_learned(start: Start) -> None:
-    whole = sum(
-        1
-        for number in range(FIRST, FIRST + HISTORY)
-        for message in start.run.plans[0].messages(number)
-    )
-    assert start.learned == whole
+def test_the_past_is_learned_in_whole_panes_nearly_all_of_it(start: Start) -> None:
+    past = (message.timestamp_ms for number in range(FIRST, FIRST + HISTORY) for message in start.run.plans[0].messages(number))
+    produced = Counter(at_ms // PANE_MS * PANE_MS for at_ms in past)
+    assert {pane: produced[pane] for pane in start.learned} == start.learned
+    # Both ends are told by the 25th record of a partition, so that one odd timestamp does not stretch what is retained.
+    assert len(start.learned) >= len(produced) - 6
     assert len(start.run.journal.said("cold-start.done")) == 1
 
 
@@ -111,9 +114,13 @@ def test_a_window_of_which_half_came_before_us_is_judged_on_all_but_its_volume(s
 def test_what_is_planted_right_after_the_start_is_caught(start: Start) -> None:
     (found,) = catches(start.run.plans, start.run.journal)
     assert found.caught
-    planted = range(found.planting.first * WINDOW_MS, (found.planting.last + 1) * WINDOW_MS, PANE_MS)
-    opened = [alert["data"] for alert in start.run.journal.alerts.values() if alert["data"]["status"] == "opened"]
-    assert [data["window"]["start"] for data in opened] == ["2026-10-02T09:02:00.000Z"], planted
+    opened = [alert["data"]["window"]["start"] for alert in start.run.journal.alerts.values() if alert["data"]["status"] == "opened"]
+    assert [at for at in opened if at < "2026-10-02T09:10:00Z"] == ["2026-10-02T09:02:00Z"]
+
+
+def test_the_silence_after_the_end_is_an_incident_of_volume(start: Start) -> None:
+    silent = [alert["data"] for alert in start.run.journal.alerts.values() if alert["data"]["window"]["start"] >= "2026-10-02T09:10:00Z"]
+    assert {data["aspect"] for data in silent if data["status"] == "opened"} == {"volume"}
 
 
 def test_another_detector_goes_on_with_what_was_learned(start: Start) -> None:
