@@ -17,6 +17,8 @@ MAGIC, VERSION = b"SMDL", 1
 CHUNK_MAGIC, CHUNK_VERSION = b"SMDC", 1
 MAX_CHUNK_BYTES = 900_000
 MAX_PENDING = 64
+MAX_WAIT = 1000
+"""Chunks of other deltas that may come between those of one."""
 _CHUNK = struct.Struct("<4sHHH16sI")
 
 
@@ -90,12 +92,15 @@ class Delta:
 class DeltaAssembler:
     """Puts deltas together from their chunks, in whatever order these come and however they are interleaved.
 
-    Holds at most 64 incomplete deltas: beyond, the oldest is given up (`abandoned` counts them): its sender died half way.
+    Holds at most 64 incomplete deltas, none for longer than 1,000 chunks: then it is given up (`abandoned` counts them), as its sender died
+    half way.
     """
 
     def __init__(self) -> None:
         self.abandoned = 0
         self._parts: OrderedDict[bytes, dict[int, bytes]] = OrderedDict()
+        self._began: dict[bytes, int] = {}
+        self._added = 0
 
     @property
     def pending(self) -> int:
@@ -105,18 +110,30 @@ class DeltaAssembler:
     def add(self, chunk: bytes) -> Delta | None:
         """The delta that `chunk` completes. Raises FormatError for bytes that are no chunk, corrupt, or newer."""
         place, count, digest, piece = _read_chunk(chunk)
+        self._added += 1
+        self._began.setdefault(digest, self._added)
         parts = self._parts.setdefault(digest, {})
         parts[place] = piece
+        if len(parts) == count:
+            self._forget(digest)
+        self._give_up()
         if len(parts) < count:
-            if len(self._parts) > MAX_PENDING:
-                self._parts.popitem(last=False)
-                self.abandoned += 1
             return None
-        del self._parts[digest]
         blob = b"".join(parts[index] for index in sorted(parts))
         if hashlib.blake2b(blob, digest_size=16).digest() != digest:
             raise FormatError(f"the {count} chunks of a delta do not add up to what was sent: read them again from the source")
         return Delta.from_bytes(blob)
+
+    def _give_up(self) -> None:
+        while self._parts:
+            oldest = next(iter(self._parts))
+            if len(self._parts) <= MAX_PENDING and self._added - self._began[oldest] <= MAX_WAIT:
+                return
+            self._forget(oldest)
+            self.abandoned += 1
+
+    def _forget(self, digest: bytes) -> None:
+        del self._parts[digest], self._began[digest]
 
 
 def _read_chunk(chunk: bytes) -> tuple[int, int, bytes, bytes]:

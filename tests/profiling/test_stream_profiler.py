@@ -169,3 +169,16 @@ def test_chunks_of_senders_that_died_are_given_up_in_the_end() -> None:
         assembler.add(profiler.drain()[0].chunk(200)[0])
     assert assembler.pending == 64
     assert assembler.abandoned == 6
+
+
+def test_a_chunk_whose_sender_died_is_not_waited_for_for_ever() -> None:
+    assembler, profiler = DeltaAssembler(), StreamProfiler("t")
+    add(profiler, BASE_MS)
+    assembler.add(profiler.drain()[0].chunk(200)[0])
+    (whole,) = DELTA.chunk()
+    waited = 0
+    while assembler.pending:
+        assert assembler.add(whole) is not None
+        waited += 1
+    assert waited == 1001
+    assert assembler.abandoned == 1
