@@ -17,7 +17,7 @@ PYTEST_ARGS ?=
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 
-.PHONY: help venv demo test pytest check lint format types layers lock upgrade bench docs picture kafka build clean
+.PHONY: help venv demo test pytest check lint format types layers lock upgrade bench proof docs picture kafka build clean
 
 help:  ## this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -67,6 +67,9 @@ upgrade:  ## as lock, with the newest versions
 
 bench: $(STAMP)  ## speed of the core, in records/s
 	@for script in benchmarks/*speed*.py; do echo "== $$script"; $(PY) $$script; done
+
+proof: $(STAMP) kafka  ## the whole line on three brokers, with kills: ADULT=adult.csv.gz, RECORDS=2000000; 13 minutes
+	@$(PY) -m benchmarks.proof $(if $(ADULT),--adult '$(ADULT)') $(if $(RECORDS),--records $(RECORDS))
 
 docs: $(STAMP)  ## what is made of the code in docs/: the AsyncAPI document, the table of settings
 	@$(PY) -m stream_monitor.streaming.asyncapi > docs/asyncapi.yaml

@@ -1,6 +1,6 @@
 """The whole line on Apache Kafka with three brokers: two million records, planted corruptions, killed processes, live tuning.
 
-    python -m benchmarks.proof --adult adult.csv.gz [--records 2000000]          # from the root of the repository; or make proof
+    python -m benchmarks.proof --adult adult.csv.gz [--records 2000000]          # from the root of the repository; or make proof ADULT=…
 
 Two topics of census rows (the UCI Adult data as CSV; rows made up alike without `--adult`) and two of synthetic orders, as JSON, four
 partitions each, event times set. Eight corruptions are planted in each, while profilers and detectors are killed (-9) and started
@@ -26,6 +26,7 @@ from stream_monitor.config.settings import Settings
 from stream_monitor.evaluation import corruptions
 from stream_monitor.evaluation.corruptions import Corruption
 from stream_monitor.evaluation.orders import rhythm
+from stream_monitor.events import configure_logging
 from tests.apache_kafka.cluster import KafkaCluster
 from tests.end_to_end import checks
 from tests.end_to_end.plans import (
@@ -63,6 +64,7 @@ def main() -> None:
     options.add_argument("--adult", type=Path, help="the UCI Adult data, CSV with a header, perhaps gzipped")
     options.add_argument("--records", type=int, default=2_000_000, help="in all, about (default: %(default)s)")
     chosen = options.parse_args()
+    configure_logging("WARNING", "auto")
     rows = read_rows(chosen.adult) if chosen.adult else census_rows(30_000, 1)
     plans = four_topics(rows, chosen.records / 4)
     where = "UCI Adult" if chosen.adult else "made-up census rows"
