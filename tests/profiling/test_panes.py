@@ -44,6 +44,14 @@ def test_a_pane_closes_when_the_watermark_passes_its_end_and_the_allowed_latenes
     assert board.oldest_open_ms == BASE_MS + MINUTE
 
 
+def test_the_window_in_whose_middle_reading_began_is_partial() -> None:
+    for first, expected in ((0, [False, False]), (7, [True, False])):
+        board = PaneBoard()
+        board.merge(delta(0, 20, source(first, first + 20, 59)))
+        board.merge(delta(1, 20, source(first + 20, first + 40, 130)))
+        assert [window.is_partial for window in board.closable()] == expected
+
+
 def test_the_slowest_partition_decides() -> None:
     board = PaneBoard()
     board.merge(delta(0, 20, source(0, 20, 500), partitions=2))
