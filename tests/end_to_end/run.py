@@ -17,7 +17,7 @@ from tests.end_to_end.journal import Journal
 from tests.end_to_end.plans import FIRST, WINDOW_MS, TopicPlan
 from tests.end_to_end.roles import Roles
 
-SILENCE_SECONDS = 90.0
+SILENCE_SECONDS = 180.0
 """Nothing judged for so long although there is something to judge: it hangs."""
 
 

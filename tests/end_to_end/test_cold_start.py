@@ -19,7 +19,7 @@ from tests.end_to_end.plans import FIRST, WINDOW_MS, SomeFields, TopicPlan, orde
 from tests.end_to_end.roles import Roles
 from tests.end_to_end.run import Run
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 
 HISTORY, LIVE = 60, 10
 PANE_MS = 20_000
@@ -59,14 +59,14 @@ def start(kafka: KafkaCluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
         run.send(plan, halves)
         run.flush()
         run.start("profiler-1", "detector-1", "detector-2")
-        run.hear(lambda: bool(run.journal.said("baseline.changed")), silence=150)
+        run.hear(lambda: bool(run.journal.said("baseline.changed")), silence=180)
         run.send(plan, [message for message in plan.messages(run.next) if message.timestamp_ms >= BEGAN_MS])
         run.next += 1
         run.produce(FIRST + HISTORY + 5)
         run.settle()
         roles.kill(owner(run))
         run.produce(FIRST + HISTORY + LIVE)
-        run.hear(lambda: any(at_ms >= plan.end * WINDOW_MS for _, at_ms in run.journal.verdicts), silence=120)
+        run.hear(lambda: any(at_ms >= plan.end * WINDOW_MS for _, at_ms in run.journal.verdicts), silence=180)
         run.hear(lambda: any(ms_of(alert["data"]["window"]["start"]) >= plan.end * WINDOW_MS for alert in run.journal.alerts.values()))
         roles.leave()
         run.journal.hear(0.5)

@@ -59,8 +59,8 @@ class Tuning:
         settings = self._run.settings
         where = ["--bootstrap-servers", settings.bootstrap_servers, "--prefix", settings.prefix]
         answered = len(self._answers("config.accepted"))
-        command = [sys.executable, "-m", "stream_monitor", "tune", self.topic, *where, *arguments]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        command = [sys.executable, "-m", "stream_monitor", "tune", self.topic, *where, "--wait", "90", *arguments]
+        subprocess.run(command, check=True, capture_output=True, timeout=150)
         self._run.hear(lambda: len(self._answers("config.accepted")) > answered)
         self._go_on(document, self._answers("config.accepted")[-1]["offset"])
 
