@@ -8,6 +8,8 @@ that faults in the history don't teach.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,18 @@ SUSPICIOUS_CLIP = 0.95
 def blocks(windows: int, folds: int = FOLDS) -> NDArray[np.int64]:
     """(windows,): the contiguous block, 0..folds-1, of each window."""
     return np.arange(windows) * min(folds, max(windows, 1)) // max(windows, 1)
+
+
+def blocks_apart(groups: Sequence[Hashable]) -> NDArray[np.int64]:
+    """(windows,): the blocks of windows in several groups, each of which is cut on its own: no block holds all of a group.
+
+    Windows that teach about other fields than most do are such a group: after an accepted shift only the last ones know the field.
+    """
+    out = np.zeros(len(groups), np.int64)
+    for group in dict.fromkeys(groups):
+        members = np.array([other == group for other in groups], np.bool_)
+        out[members] = blocks(int(members.sum()))
+    return out
 
 
 def cross_fit(history: Table, healthy: NDArray[np.bool_], folds: NDArray[np.int64], clip: float = 0.99) -> Floats:

@@ -3,7 +3,8 @@
 1. The structure is learned from all trusted rows; probabilities once for the reference, and once a fold without the block.
 2. Every remembered window is measured from its sampled rows against the reference of the other blocks, and judged by charts
    of the other blocks: out of sample, as a new window will be.
-3. Windows that surprise too much are dropped and the reference is learned again without them, once.
+3. Windows that surprise too much are dropped and the reference is learned again without them, once; what they leave for the
+   charts is clipped, as it is for new windows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.detection.charts import Charts
-from stream_monitor.detection.cross_fit import blocks, trim
+from stream_monitor.detection.cross_fit import blocks_apart, trim
 from stream_monitor.detection.field_metrics import read_fields
 from stream_monitor.detection.lasting import FOLLOWED, Lasting, run, scores
 from stream_monitor.detection.memory import Memory, Surprise
@@ -69,7 +70,7 @@ def retrain(
 ) -> Trained:
     """`own` has the metrics that need no reference. Cost: about 2 s for 130 windows of 500 rows of 15 fields."""
     panes = memory.rows()
-    folds = blocks(len(panes))
+    folds = blocks_apart([window.forgotten for window in memory.windows])
     healthy = np.ones(len(panes), np.bool_)
     for attempt in range(2):
         reference, table = _learn(memory, panes, folds, healthy, patterns, version, effective_from_ms, seed)
@@ -78,9 +79,12 @@ def retrain(
         if attempt == 1 or still.all():
             break
         healthy = still
-    above = Charts(table.rows(still)).above(table)
+    charts = Charts(table.rows(still))
+    above = charts.above(table)
     followed = np.array([spec.name in FOLLOWED and not spec.whole for spec in table.specs], np.bool_)
     lasting, slow = run(scores(surprise, above), surprise, followed, gate)
+    clipped = np.where(still[:, None], table.first, charts.censored(table, gate).first)
+    table = Table(table.specs, table.times_ms, clipped, table.second)
     return Trained(reference, table, [notable(table.specs, row) for row in np.maximum(surprise, slow)], lasting, still)
 
 
@@ -95,15 +99,24 @@ def _learn(
     tables: dict[int, Table] = {}
     for fold in np.unique(folds):
         others = taught & (folds[pool.pane] != fold)
+        unknown = frozenset(path for path, may in pool.trusted.items() if not (may & others).any())
         blind = Reference(version, effective_from_ms, structure, learn_probabilities(structure, pool, others))
         for place in np.flatnonzero(folds == fold).tolist():
-            tables[place] = measure_rows(panes[place], blind, memory.windows[place].start_ms)
+            tables[place] = _unless_unknown(measure_rows(panes[place], blind, memory.windows[place].start_ms), unknown)
     out = Table.empty()
     if tables:
         rows = [tables[place] for place in range(len(panes))]
         times = np.concatenate([row.times_ms for row in rows])
         out = Table(rows[0].specs, times, np.vstack([row.first for row in rows]), np.vstack([row.second for row in rows]))
     return reference, out
+
+
+def _unless_unknown(metrics: Table, paths: frozenset[str]) -> Table:
+    """Metrics of fields that the reference had no rows to learn from say nothing: everything would be new to it."""
+    mute = np.array([spec.field in paths or spec.other in paths for spec in metrics.specs], np.bool_)
+    if not mute.any():
+        return metrics
+    return Table(metrics.specs, metrics.times_ms, np.where(mute, np.nan, metrics.first), np.where(mute, 0.0, metrics.second))
 
 
 def notable(specs: Sequence[Spec], surprise: Floats) -> tuple[Surprise, ...]:

@@ -100,7 +100,7 @@ def test_silence_is_news_where_records_are_usual():
     assert verdicts[1].alerts[0].aspect == Aspect.VOLUME
 
 
-UNHEALTHY = [[b"{"], [b"{}"], POISON, [b'{"a":null}'], [b'{"a":1e308}', b'{"a":-1e308}']]
+UNHEALTHY = [[b"{"], [b"{}"], pytest.param(POISON, marks=pytest.mark.slow), [b'{"a":null}'], [b'{"a":1e308}', b'{"a":-1e308}']]
 
 
 @pytest.mark.parametrize("values", UNHEALTHY, ids=["malformed", "empty", "poison", "null", "huge"])
@@ -276,7 +276,7 @@ def test_ignoring_one_field_does_not_hide_another():
 
 def test_a_heavier_field_is_allowed_more_alerts():
     faults = [corrupted(NEXT, setting("city", None, share)) for share in (0.007, 0.014, 0.02, 0.03, 0.05)]
-    weights = [{"max_alerts": "0.1/day", "fields": {"city": {"completeness": weight}}} for weight in (0.01, 1, 100)]
+    weights = [{"max_alerts": "0.15/day", "fields": {"city": {"completeness": weight}}} for weight in (0.01, 1, 100)]
     alerting = [sum(bool(verdict_on(learned(), fault, document).alerts) for fault in faults) for document in weights]
     assert alerting == sorted(alerting)
     assert alerting[0] < alerting[-1]
@@ -303,7 +303,7 @@ def test_a_healthy_stream_alerts_about_as_often_as_asked_and_a_faulty_one_does()
     assert watch(monitor, [fault])[-1].alerts
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_the_first_windows_after_a_cold_start_do_not_alert(seed):
     verdicts = watch(Monitor("orders", sensitivity={"max_alerts": "2/day"}), stream(range(20), seed, 60))
     assert [verdict.judgement.state for verdict in verdicts[:5]] == ["cold"] * 5

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stream_monitor.detection.cross_fit import FOLDS, blocks, cross_fit, trim
+from stream_monitor.detection.cross_fit import FOLDS, blocks, blocks_apart, cross_fit, trim
 from stream_monitor.detection.readings import Layer, Readings, Table
 from stream_monitor.detection.verdict import Aspect
 
@@ -31,6 +31,16 @@ def test_blocks_are_contiguous_and_of_nearly_equal_size(windows):
         sizes = np.bincount(folds)
         assert len(sizes) == min(FOLDS, windows)
         assert sizes.max() - sizes.min() <= 1
+
+
+def test_windows_that_teach_about_other_fields_are_cut_on_their_own():
+    few, many = frozenset(), frozenset({"a"})
+    folds = blocks_apart([many] * 45 + [few] * 8)
+    assert (folds[:45] == blocks(45)).all()
+    assert (folds[45:] == blocks(8)).all()
+    assert (blocks_apart([few] * 32) == blocks(32)).all()
+    assert blocks_apart([many, few]).tolist() == [0, 0]
+    assert len(blocks_apart([])) == 0
 
 
 def test_a_window_is_judged_without_its_block():

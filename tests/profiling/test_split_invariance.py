@@ -108,6 +108,7 @@ print(hashlib.sha256(b"".join(p.to_bytes() for p in profiled(awkward_stream(3, 3
 """
 
 
+@pytest.mark.slow
 def test_profiles_are_the_same_bytes_in_every_process() -> None:
     seen = set()
     for seed in ("0", "1"):
