@@ -53,8 +53,9 @@ KILLS = {
     130: ["profiler-1", "profiler-2"],
 }  # fmt: skip
 """Window -> who is killed when it is produced, and started again 3 s later."""
-LEAST_DROP = 0.3
-"""Of the records of a window that are lost; the other corruptions hit the shares of `plans`, 20 % or all."""
+LOST, LOST_OF_MANY, MANY = 0.7, 0.3, 2000
+"""Share of the records of a window that are lost: in small windows, in windows of so many records. The other corruptions hit the shares
+of `plans`, 20 % or all."""
 # As brokers have it by default: a transaction of a process that died may hang for up to 10 s longer than its time-out.
 BROKER = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "10000"}
 
@@ -97,16 +98,17 @@ def four_topics(rows: Sequence[dict[str, Any]], records: float) -> list[TopicPla
     busy = sum(rhythm((FIRST + window) * WINDOW_MS) for window in range(WINDOWS)) / WINDOWS
     mean = records / WINDOWS
     return [
-        plan("orders-north", orders_stream(1, mean / busy), gentle(ORDERS_PLANTED), history=HISTORY, gap=GAP),
-        plan("orders-south", orders_stream(2, mean / busy), gentle(ORDERS_PLANTED[::-1]), history=HISTORY, gap=GAP),
-        plan("adult-east", RowStream(rows, 3, mean), gentle(CENSUS_PLANTED), history=HISTORY, gap=GAP),
-        plan("adult-west", RowStream(rows, 4, mean), gentle(CENSUS_PLANTED[::-1]), history=HISTORY, gap=GAP),
+        plan("orders-north", orders_stream(1, mean / busy), losing(ORDERS_PLANTED, mean), history=HISTORY, gap=GAP),
+        plan("orders-south", orders_stream(2, mean / busy), losing(ORDERS_PLANTED[::-1], mean), history=HISTORY, gap=GAP),
+        plan("adult-east", RowStream(rows, 3, mean), losing(CENSUS_PLANTED, mean), history=HISTORY, gap=GAP),
+        plan("adult-west", RowStream(rows, 4, mean), losing(CENSUS_PLANTED[::-1], mean), history=HISTORY, gap=GAP),
     ]
 
 
-def gentle(planted: Sequence[tuple[Corruption, float]]) -> list[tuple[Corruption, float]]:
-    """With a smaller loss."""
-    return [(one, LEAST_DROP if one.name == corruptions.dropped().name else share) for one, share in planted]
+def losing(planted: Sequence[tuple[Corruption, float]], mean: float) -> list[tuple[Corruption, float]]:
+    """With a loss that windows of `mean` records show above their noise."""
+    share = LOST_OF_MANY if mean >= MANY else LOST
+    return [(one, share if one.name == corruptions.dropped().name else fraction) for one, fraction in planted]
 
 
 def say(began: float, text: str) -> None:
