@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_monitor.detection.charts import Charts
+from stream_monitor.detection.level import count_runs
 from stream_monitor.detection.readings import Table
 
 Floats = NDArray[np.float64]
@@ -22,7 +23,7 @@ FOLDS = 5
 TRIM_CHANCE = 0.01
 TRIM_ROUNDS = 3
 RARE = 0.08
-"""Faults are rare: a field that surprises in more of the windows has a habit, not a fault, and must teach it."""
+"""Faults are rare: a field that surprises in more runs of windows than that share has a habit, not a fault, and must teach it."""
 SUSPICIOUS_CLIP = 0.95
 
 
@@ -73,5 +74,6 @@ def _rarely_wild(history: Table, surprise: Floats) -> NDArray[np.bool_]:
     for place in np.flatnonzero(wild.any(0)).tolist():
         path = history.specs[place].field
         fields[path] = fields.get(path, np.zeros(len(history), np.bool_)) | wild[:, place]
-    rare = [windows for windows in fields.values() if windows.sum() <= max(RARE * len(history), 1)]
+    most = max(RARE * len(history), 1)
+    rare = [windows for windows in fields.values() if count_runs(windows) <= most and windows.sum() <= len(history) / 2]
     return np.logical_or.reduce(rare) if rare else np.zeros(len(history), np.bool_)

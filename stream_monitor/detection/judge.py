@@ -75,6 +75,8 @@ class Judge:
         self.trained_ms = 0
         self.fitted = -1
         """Number of the last window that the charts in force have learned from."""
+        self.left_out = -1
+        """Number of the first window of the streak that was under way then, and must not teach before it is over or accepted."""
         self.shift = ShiftTracker()
         self.volume = VolumeForecast(window_ms)
         self.lasting = Lasting(np.zeros(0), np.zeros(0))
@@ -121,7 +123,8 @@ class Judge:
             slow = self._follow(metrics, surprise, charts, learn=learn)
             judgement = self._conclude(window, metrics, np.maximum(surprise, slow), charts, calibration, slow > surprise)
             surprise = np.maximum(surprise, slow)
-            metrics = charts.censored(metrics, GATE).beside(read.without(charts.specs))
+            suspended = judgement.alerting or self.shift.since >= 0  # kept as it is until it is known what it is
+            metrics = (metrics if suspended else charts.censored(metrics, GATE)).beside(read.without(charts.specs))
         if learn and sensitivity.adaptation != "frozen":
             self._learn(window, rows, metrics, surprise, judgement, sensitivity)
         return judgement
@@ -178,7 +181,8 @@ class Judge:
 
     def _fit(self, sensitivity: Sensitivity) -> tuple[ScopedCharts, Calibration]:
         """Charts and calibration of the windows up to `fitted`; the same after a restore."""
-        upto = np.array([window.number <= self.fitted for window in self.memory.windows], np.bool_)
+        streak = self.left_out if self.left_out >= 0 else NEVER
+        upto = np.array([window.number <= self.fitted and window.number < streak for window in self.memory.windows], np.bool_)
         if self._charts is None:
             self._charts = ScopedCharts(self.memory.lessons(self.memory.table).rows(upto))
         if self._calibration is None or self._calibration.sensitivity != sensitivity:
@@ -269,7 +273,10 @@ class Judge:
                 self.patterns.update(field.patterns.texts)
         self.volume.learn(window.start_ms, self._rate(window))
         self.judged += 1
+        streak = self.shift.since
         accepted = self.shift.update(judgement, self.judged - 1)
+        if streak >= 0 and self.shift.since < 0 and accepted is None:
+            self._clip(streak)
         if accepted is not None and sensitivity.adaptation != "scheduled":
             self.absorbed = accepted.fields
             self._accept_volume(accepted.fields)
@@ -281,6 +288,17 @@ class Judge:
             self.memory.thin()
             self._refit()
 
+    def _clip(self, since: int) -> None:
+        """A streak is over, so it was a fault: its windows teach clipped, as all others."""
+        if self._charts is None:
+            return
+        late = np.array([window.number >= since for window in self.memory.windows], np.bool_)
+        table = self.memory.table
+        known = table.aligned(self._charts.specs)
+        first = table.first.copy()
+        first[np.ix_(late, np.arange(len(self._charts.specs)))] = self._charts.censored(known.rows(late), GATE).first
+        self.memory.table = Table(table.specs, table.times_ms, first, table.second)
+
     def _is_due(self, now_ms: int, adaptation: str) -> bool:
         """Whether it is time for a new reference."""
         if self.reference is None or adaptation == "continuous":
@@ -288,7 +306,7 @@ class Judge:
         return adaptation == "scheduled" and now_ms - self.trained_ms >= DAY_MS and len(self.memory) > 1
 
     def _refit(self) -> None:
-        self.fitted, self._charts, self._calibration = self.judged - 1, None, None
+        self.fitted, self.left_out, self._charts, self._calibration = self.judged - 1, self.shift.since, None, None
 
     def _train(self, now_ms: int, *, keep_schedule: bool = False) -> None:
         """Learn a new reference, in force from the next pane but one."""

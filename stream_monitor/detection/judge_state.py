@@ -31,7 +31,8 @@ def judge_sections(judge: Judge) -> dict[str, bytes]:
     table = judge.memory.table
     sections = {
         "judge": _seal([
-            judge.topic, judge.window_ms, judge.seed, judge.judged, judge.train_at, judge.trained_ms, judge.fitted, list(judge.paths),
+            judge.topic, judge.window_ms, judge.seed, judge.judged, judge.train_at, judge.trained_ms, [judge.fitted, judge.left_out],
+            list(judge.paths),
             sorted(judge.sightings.items()), judge.shift.to_state(), judge.volume.to_state(), judge.lasting.to_state(),
             [window.number for window in judge.memory.windows],
         ]),
@@ -58,7 +59,8 @@ def _restore(sections: Mapping[str, bytes]) -> Judge:
     state = _unseal(sections["judge"])
     topic, window_ms, seed, judged, train_at, trained_ms, fitted, paths, sightings, shift, volume, lasting, numbers = state
     judge = Judge(topic, window_ms, seed)
-    judge.judged, judge.train_at, judge.trained_ms, judge.fitted = judged, train_at, trained_ms, fitted
+    judge.judged, judge.train_at, judge.trained_ms = judged, train_at, trained_ms
+    judge.fitted, judge.left_out = fitted
     judge.paths, judge.sightings, judge.shift = tuple(paths), Counter(dict(sightings)), ShiftTracker.from_state(shift)
     judge.patterns = {int(mask): str(text) for mask, text in _unseal(sections["patterns"])}
     if "reference" in sections:

@@ -21,7 +21,7 @@ CENSORED = 0.05
 WILD = 8.0
 """A window whose surprise lies so many robust scales above the tail's start is no healthy one (e^-8 on an exponential tail)."""
 MOST_WILD = 0.1
-"""Share of wild windows up to which they are taken for faults."""
+"""Runs of wild windows, as a share of all windows, up to which they are taken for faults."""
 SHRINK = 6.0
 PRIOR_SCALE = 0.4343
 """1 / ln 10: the scale if the surprise were the -log10 of an honest p-value."""
@@ -39,14 +39,14 @@ class Level:
 
     @classmethod
     def fit(cls, series: Floats, shrink: float = SHRINK) -> Level:
-        """From one surprise (-log10) a healthy window. `shrink`: exceedances that the prior scale is worth.
+        """From one surprise (-log10) a window, in order of time. `shrink`: exceedances that the prior scale is worth.
 
         >>> rng = np.random.default_rng(0)
         >>> level = Level.fit(rng.exponential(0.4343, 200))
         >>> bool(0.5 < level.chance(2.0) / 0.01 < 2)
         True
         """
-        ordered = _tame(np.sort(series))
+        ordered = np.sort(_tame(series))
         if not len(ordered):
             return cls(ordered, -PRIOR_SCALE * float(np.log(SHARE)), PRIOR_SCALE, shrink)
         start = float(np.quantile(ordered, 1 - SHARE))
@@ -75,12 +75,21 @@ class Level:
         return float(self.start + self.weight * self.scale * np.expm1(reach))
 
 
-def _tame(ordered: Floats) -> Floats:
-    """A sorted series without its wild end, if that is rare; else with it: what happens often is no fault."""
-    if not len(ordered):
-        return ordered
+def _tame(series: Floats) -> Floats:
+    """A series without its wild windows, if they come in few runs; else with them: what happens again and again is no fault."""
+    if not len(series):
+        return series
     # Quantiles far enough down that faults don't reach them; of an exponential body they are ln(1.5) scales apart.
-    low, high = np.quantile(ordered, (0.4, 0.6)).tolist()
+    low, high = np.quantile(series, (0.4, 0.6)).tolist()
     spread = max(PRIOR_SCALE, (high - low) / float(np.log(1.5)))
-    wild = int((ordered > high + WILD * spread).sum())
-    return ordered[: len(ordered) - wild] if wild <= MOST_WILD * len(ordered) else ordered
+    wild = series > high + WILD * spread
+    return series[~wild] if count_runs(wild) <= MOST_WILD * len(series) else series
+
+
+def count_runs(marks: NDArray[np.bool_]) -> int:
+    """Runs of true marks: a fault that lasts is one fault.
+
+    >>> count_runs(np.array([True, True, False, True]))
+    2
+    """
+    return int(np.count_nonzero(marks & ~np.concatenate([[False], marks[:-1]])))
