@@ -293,7 +293,7 @@ def test_muted_windows_are_judged_but_neither_alert_anyone_nor_teach(quiet):
 
 def test_new_fields_that_stay_become_known():
     monitor = Monitor.restore(learned(20, records=40))
-    more = [encoded([{**record, "channel": "web"} for record in healthy(number, records=40)], number) for number in range(20, 46)]
+    more = [encoded([{**record, "channel": "web"} for record in healthy(number, records=40)], number) for number in range(20, 60)]
     verdicts = watch(monitor, more)
     assert verdicts[0].alerts
     assert "channel" in monitor.core.judge.paths

@@ -13,7 +13,7 @@ from typing import Any
 
 from river.drift import ADWIN
 
-from stream_monitor.detection.verdict import Judgement
+from stream_monitor.detection.verdict import Finding, Judgement
 
 ADAPT_AFTER = 30
 """Windows."""
@@ -55,14 +55,21 @@ class ShiftTracker:
         if self.since < 0:
             self.since, self.metric = number, (leading.metric, leading.field)
         self.fields.add(leading.field)
-        found = next((f.observed for f in judgement.findings if (f.metric, f.field) == self.metric), None)
-        if found is not None:
-            self.values.append(found)
+        self._follow(judgement, leading)
         if number - self.since + 1 < ADAPT_AFTER or not is_stable(self.values):
             return None
         accepted = Accepted(frozenset(self.fields), self.since)
         self.clear()
         return accepted
+
+    def _follow(self, judgement: Judgement, leading: Finding) -> None:
+        """The value of the metric followed; when it says nothing any more (the field became known, say), the leading one takes over."""
+        told = {(metric.name, metric.field): metric.value for metric in judgement.metrics}
+        told |= {(finding.metric, finding.field): finding.observed for finding in judgement.findings}
+        if self.metric not in told:
+            self.metric = (leading.metric, leading.field)
+            self.values.clear()
+        self.values.append(told[self.metric])
 
     def to_state(self) -> list[Any]:
         """What msgpack can write."""
