@@ -15,12 +15,11 @@ from tests.apache_kafka.jars import KafkaUnavailableError, java, kafka_jars
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that need a broker, and keeps those on Apache Kafka in one process: a cluster is started once a process."""
+    """Marks the tests that need a broker; those on Apache Kafka are run apart, one after the other (`make pytest`)."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & {"kafka", "kafka3"} or item.get_closest_marker("kafka"):
             item.add_marker(pytest.mark.kafka)
-            item.add_marker(pytest.mark.xdist_group("apache-kafka"))
         if "embedded_broker" in fixtures:
             item.add_marker(pytest.mark.embedded)
 

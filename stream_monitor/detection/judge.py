@@ -121,8 +121,8 @@ class Judge:
             read, metrics = metrics, metrics.aligned(charts.specs)
             surprise = charts.surprise(metrics)[0]
             slow = self._follow(metrics, surprise, charts, learn=learn)
-            judgement = self._conclude(window, metrics, np.maximum(surprise, slow), charts, calibration, slow > surprise)
-            surprise = np.maximum(surprise, slow)
+            surprise, slower = np.maximum(surprise, slow), slow > surprise
+            judgement = self._conclude(window, metrics, surprise, charts, calibration, slower)
             suspended = judgement.alerting or self.shift.since >= 0  # kept as it is until it is known what it is
             metrics = (metrics if suspended else charts.censored(metrics, GATE)).beside(read.without(charts.specs))
         if learn and sensitivity.adaptation != "frozen":

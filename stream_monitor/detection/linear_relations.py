@@ -12,15 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from stream_monitor.decoding.columns import Kind
-from stream_monitor.detection.pool import Pool
+from stream_monitor.detection.pool import Pool, are_numbers
 from stream_monitor.profiling.measure import SPACES, slot_numbers
 from stream_monitor.profiling.reference import Linear, Structure
 
 Floats = NDArray[np.float64]
 
-HUGE = 1e100
-"""Larger numbers can't be squared and summed; they teach nothing here."""
 RIDGE = 1e-6
 """Added to the correlation matrix, so that exact relations stay invertible."""
 
@@ -35,7 +32,7 @@ def _space(structure: Structure, pool: Pool, space: int) -> Floats:
     for k, j in enumerate(structure.numbers):
         field = structure.fields[j]
         column = pool.columns[field.path]
-        number = ((column.kinds == Kind.INT) | (column.kinds == Kind.FLOAT)) & (np.abs(column.numbers) <= HUGE) & pool.teaches(field.path)
+        number = are_numbers(column) & pool.teaches(field.path)
         x = np.where(number, column.numbers, np.nan)
         if space == 1:
             x = np.sign(x) * np.log1p(np.abs(x))

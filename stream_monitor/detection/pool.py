@@ -83,6 +83,15 @@ class Pool:
         return self.trusted.get(path, np.ones(len(self), np.bool_))
 
 
+HUGE = 1e100
+
+
+def are_numbers(column: Column) -> NDArray[np.bool_]:
+    """(n,): numbers that teach: finite, and small enough to be squared and summed."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(((column.kinds == Kind.INT) | (column.kinds == Kind.FLOAT)) & (np.abs(column.numbers) <= HUGE))
+
+
 def absent(n: int) -> Column:
     """A column of a field that no record has."""
     return Column(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stream_monitor.decoding.columns import Column, Kind
 from stream_monitor.detection.joint_score import learn_joint_scores
 from stream_monitor.detection.linear_relations import learn_linear
-from stream_monitor.detection.pool import Pool, absent
+from stream_monitor.detection.pool import Pool, absent, are_numbers
 from stream_monitor.profiling.half_space_trees import Forest
 from stream_monitor.profiling.measure import Measurer, encode, slot_numbers
 from stream_monitor.profiling.reference import (
@@ -46,7 +46,6 @@ CLOSED_VALUES, CLOSED_NUMBERS, CLOSED_SINGLES = 400, 100, 0.2
 """A closed vocabulary has few values, few of them rare in a pane; numbers only if they are few and mostly whole."""
 REPEATING_SINGLES = 0.9
 """Share of values that occur once in a pane, below which repeats say more of the number of records than of a fault."""
-HUGE = 1e100
 LEAST_PANES, COUNTING = 5, 0.95
 """Rank correlation of a field's pane medians with time, from which it is a counter; of at least so many panes."""
 KNOWN_VALUES = 8192
@@ -101,7 +100,7 @@ def _paths(pool: Pool) -> list[str]:
 def _field_structure(path: str, pool: Pool, patterns: Mapping[int, str]) -> FieldStructure:
     column = pool.columns[path].take(np.flatnonzero(pool.teaches(path)))
     present = column.kinds > Kind.NULL
-    numbers = column.numbers[_is_number(column)]
+    numbers = column.numbers[are_numbers(column)]
     numeric = len(numbers) > 0.5 * present.sum() and not _is_counter(path, pool)
     hashes, counts = np.unique(column.hashes[present], return_counts=True)
     closed = _is_closed(path, pool, column, len(hashes), numeric)
@@ -127,16 +126,10 @@ def _field_structure(path: str, pool: Pool, patterns: Mapping[int, str]) -> Fiel
     )
 
 
-def _is_number(column: Column) -> NDArray[np.bool_]:
-    """Numbers that teach: finite, and small enough to be squared and summed."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(((column.kinds == Kind.INT) | (column.kinds == Kind.FLOAT)) & (np.abs(column.numbers) <= HUGE))
-
-
 def _is_counter(path: str, pool: Pool) -> bool:
     """Numbers that only ever grow (or fall) from pane to pane, as counters and clocks do: where they are now is no surprise."""
     column, teaches = pool.columns[path], pool.teaches(path)
-    kept = _is_number(column) & teaches
+    kept = are_numbers(column) & teaches
     medians = np.array([np.median(x) for pane in range(pool.panes) if len(x := column.numbers[kept & (pool.pane == pane)])])
     if len(medians) < LEAST_PANES:
         return False
@@ -148,7 +141,7 @@ def _is_closed(path: str, pool: Pool, column: Column, distinct: int, numeric: bo
     """Few values, and few that occur once in a pane. Identity of a number means something only if there are few, or whole ones."""
     if distinct > CLOSED_VALUES or _singles(path, pool) >= CLOSED_SINGLES:
         return False
-    whole = np.mean(column.kinds[_is_number(column)] == Kind.INT) if numeric else 1.0
+    whole = np.mean(column.kinds[are_numbers(column)] == Kind.INT) if numeric else 1.0
     return not numeric or distinct <= TRACKED or (distinct <= CLOSED_NUMBERS and whole > 0.99)
 
 
@@ -187,7 +180,7 @@ def _numbers(fields: tuple[FieldStructure, ...], pool: Pool) -> NDArray[np.int32
     """Numeric fields that vary and that most records have."""
     found = [
         j for j, field in enumerate(fields)
-        if len(field.edges) > 1 and _is_number(pool.columns[field.path]).mean() > 0.5
+        if len(field.edges) > 1 and are_numbers(pool.columns[field.path]).mean() > 0.5
     ]
     return np.array(found[:MAX_NUMBERS], np.int32)
 
@@ -203,7 +196,7 @@ def _field_probabilities(field: FieldStructure, pool: Pool, rows: NDArray[np.boo
     if len(hashes) > KNOWN_VALUES:
         kept = np.sort(np.lexsort((hashes, -counts))[:KNOWN_VALUES])
         hashes, counts = hashes[kept], counts[kept]
-    numbers = column.numbers[_is_number(column)] if field.numeric else np.zeros(0)
+    numbers = column.numbers[are_numbers(column)] if field.numeric else np.zeros(0)
     low, high = (float(numbers.min()), float(numbers.max())) if len(numbers) else (-np.inf, np.inf)
     slots = np.zeros(0)
     slot = None
